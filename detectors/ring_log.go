@@ -1,0 +1,94 @@
+package detectors
+
+import (
+	"math"
+
+	vw "voucherwatch"
+)
+
+// useLog keeps redemptions in order of arrival, each linked to the one before it of the same owner (a
+// customer, a device, a card), so that all of an owner's can be listed when they become evidence. It is
+// 32 bytes a redemption and holds no pointer; segments leave whole when their last redemption is out of
+// the horizon, and a link into a dropped segment ends the walk.
+type useLog struct {
+	segments [][]use
+	first    uint32 // segments dropped from the front
+}
+
+type use struct {
+	ID       IDRef
+	At       vw.Millis
+	Merchant uint64
+	Discount int32  // fen
+	before   uint32 // link to the owner's redemption before, 0 none
+}
+
+const (
+	useSegment = 1 << 12
+	// useWalk bounds a walk: an owner with more redemptions is judged by the latest.
+	useWalk = 512
+)
+
+// add remembers a redemption and returns the link to it, the owner's next head.
+func (l *useLog) add(u use, before uint32) uint32 {
+	last := len(l.segments) - 1
+	if last < 0 || len(l.segments[last]) == useSegment {
+		l.segments = append(l.segments, make([]use, 0, useSegment))
+		last++
+	}
+	u.before = before
+	s := &l.segments[last]
+	*s = append(*s, u)
+	return (l.first+uint32(last))*useSegment + uint32(len(*s))
+}
+
+// at is the redemption behind a link, nil when there is none or it was dropped. Links count from 1.
+func (l *useLog) at(link uint32) *use {
+	if link == 0 {
+		return nil
+	}
+	i := (link - 1) / useSegment
+	if i < l.first || i-l.first >= uint32(len(l.segments)) {
+		return nil
+	}
+	return &l.segments[i-l.first][(link-1)%useSegment]
+}
+
+// each gives the owner's redemptions not older than since, latest first.
+func (l *useLog) each(head uint32, since vw.Millis, f func(*use)) {
+	for n := 0; n < useWalk; n++ {
+		u := l.at(head)
+		if u == nil {
+			return
+		}
+		if u.At >= since {
+			f(u)
+		}
+		head = u.before
+	}
+}
+
+// drop forgets segments whose last redemption is older than since.
+func (l *useLog) drop(since vw.Millis) {
+	n := 0
+	for n < len(l.segments)-1 && l.segments[n][len(l.segments[n])-1].At < since {
+		n++
+	}
+	if n > 0 {
+		l.segments = append(l.segments[:0:0], l.segments[n:]...)
+		l.first += uint32(n)
+	}
+}
+
+func (l *useLog) bytes() int { return len(l.segments) * useSegment * 32 }
+
+// useOf is the redemption as the log keeps it.
+func useOf(v *Visit, e *Env) use {
+	return use{ID: v.Keep(e), At: v.T, Merchant: v.Event.Merchant.Key, Discount: int32(min(v.Event.DiscountFen, math.MaxInt32))}
+}
+
+// found is the redemption as a finding lists it; ok is false when its identifier was dropped.
+func (u *use) found(a *Arena) (f FoundRedemption, ok bool) {
+	id := a.Bytes(u.ID)
+	return FoundRedemption{ID: string(id), At: u.At, Discount: vw.Fen(u.Discount)}, id != nil
+}

@@ -1,0 +1,191 @@
+package detectors
+
+import vw "voucherwatch"
+
+// dedupHorizon is how long an event id is remembered, in days. It covers a campaign, so that a file
+// delivered again weeks later changes nothing.
+const dedupHorizon = 60
+
+// touchBlock is how many redemptions have their state fetched at the same time.
+const touchBlock = 32
+
+func (s *slot) run(p phase) {
+	switch p {
+	case dedupPhase:
+		s.dedup()
+	case merchantPhase:
+		s.merchantLane()
+	case customerPhase:
+		s.lane(CustomerLane)
+	case devicePhase:
+		s.lane(DeviceLane)
+	case cardPhase:
+		s.lane(CardLane)
+	case voucherPhase:
+		s.lane(VoucherLane)
+	case campaignPhase:
+		s.campaignLane()
+	case scorePhase:
+		s.score()
+	case sweepPhase:
+		s.sweep()
+	}
+}
+
+func (s *slot) owns(key uint64) bool {
+	n := uint64(len(s.engine.slots))
+	return n == 1 || (key>>17)%n == uint64(s.index)
+}
+
+// dedup decides the fate of the events whose ids hash to this slot.
+func (s *slot) dedup() {
+	e := s.engine
+	for i := range e.batch.Events {
+		ev := &e.batch.Events[i]
+		if s.owns(ev.ID.Key) {
+			s.sink += s.seen.Touch(ev.ID.Key ^ uint64(ev.Type)<<56)
+		}
+	}
+	for i := range e.batch.Events {
+		ev := &e.batch.Events[i]
+		if !s.owns(ev.ID.Key) {
+			continue
+		}
+		content := uint32(fingerprint(e.batch, ev))
+		seen, isNew := s.seen.Get(max(ev.ID.Key^uint64(ev.Type)<<56, 1))
+		switch {
+		case isNew:
+			seen.content = content
+			seen.day = uint32(max(0, vw.DayOf(ev.At, e.offset)))
+			e.fate[i] = distinct
+		case seen.content == content:
+			e.fate[i] = duplicate
+		default:
+			e.fate[i] = conflict
+		}
+	}
+}
+
+// fingerprint is a hash of what an event says, not of how it is written: a redelivery may order its
+// fields differently.
+func fingerprint(b *vw.Batch, ev *vw.Event) uint64 {
+	h := uint64(ev.At) * 0x9e3779b97f4a7c15
+	mix := func(x uint64) { h = (h ^ x) * 0xff51afd7ed558ccd; h ^= h >> 32 }
+	switch ev.Type {
+	case vw.RedemptionEvent, vw.ClaimEvent, vw.RefundEvent, vw.PriceEvent:
+		mix(ev.Merchant.Key)
+		mix(ev.Customer.Key)
+		mix(ev.Voucher.Key ^ ev.Target.Key ^ ev.SKU.Key)
+		mix(uint64(ev.OrderFen)<<32 ^ uint64(ev.DiscountFen)<<16 ^ uint64(ev.PaidFen))
+		mix(uint64(ev.Amount)<<8 ^ uint64(ev.Kind)<<4 ^ uint64(ev.VoucherType))
+	default:
+		mix(vw.Hash(b.Bytes(ev.Raw)))
+	}
+	return h ^ h>>29
+}
+
+// merchantLane applies registry, list and merchant events at their place in the stream and looks at
+// the redemptions of the slot's merchants.
+func (s *slot) merchantLane() {
+	e := s.engine
+	b := e.batch
+	for i := e.from; i < e.to; i++ {
+		if e.fate[i] != distinct {
+			continue
+		}
+		ev := &b.Events[i]
+		if ev.Type == vw.RedemptionEvent {
+			if !s.owns(ev.Merchant.Key) {
+				continue
+			}
+			v := &e.visits[e.visitOf[i]]
+			v.Merchant = s.merchants.profile(b, ev.Merchant, v.T)
+			s.visit(v, MerchantLane)
+			continue
+		}
+		if MerchantLane.everywhere(ev) || ev.Merchant.Key != 0 && s.owns(ev.Merchant.Key) {
+			s.merchants.apply(ev, e.effective[i])
+			s.apply(i, MerchantLane)
+		}
+	}
+}
+
+// lane looks at the redemptions, and applies the events, whose key in the lane belongs to the slot.
+func (s *slot) lane(l Lane) {
+	e := s.engine
+	b := e.batch
+	s.mine = s.mine[:0]
+	for i := e.from; i < e.to; i++ {
+		if e.fate[i] != distinct {
+			continue
+		}
+		if key := l.key(&b.Events[i]); key != 0 && s.owns(key) || l.everywhere(&b.Events[i]) {
+			s.mine = append(s.mine, int32(i))
+		}
+	}
+	for start := 0; start < len(s.mine); start += touchBlock {
+		block := s.mine[start:min(start+touchBlock, len(s.mine))]
+		for _, id := range e.lanes[l] {
+			if t, ok := s.detectors[id].(Toucher); ok {
+				for _, i := range block {
+					if k := e.visitOf[i]; k >= 0 {
+						s.sink += t.Touch(&e.visits[k])
+					}
+				}
+			}
+		}
+		for _, i := range block {
+			if k := e.visitOf[i]; k >= 0 {
+				s.visit(&e.visits[k], l)
+			} else {
+				s.apply(int(i), l)
+			}
+		}
+	}
+}
+
+// campaignLane looks at every redemption in order of arrival; only slot 0 runs it.
+func (s *slot) campaignLane() {
+	e := s.engine
+	for i := e.from; i < e.to; i++ {
+		if e.fate[i] == distinct && e.visitOf[i] >= 0 {
+			s.visit(&e.visits[e.visitOf[i]], CampaignLane)
+		}
+	}
+}
+
+func (s *slot) visit(v *Visit, l Lane) {
+	s.cause = v.index
+	for _, id := range s.engine.lanes[l] {
+		if v.Late && !s.engine.specs[id].Late {
+			continue
+		}
+		s.detectors[id].Visit(v)
+	}
+}
+
+func (s *slot) apply(i int, l Lane) {
+	e := s.engine
+	ev := &e.batch.Events[i]
+	s.cause = int32(i)
+	for _, id := range s.appliers[ev.Type] {
+		if e.specs[id].Lane == l {
+			if a, ok := s.detectors[id].(Applier); ok {
+				a.Apply(e.batch, ev, e.effective[i])
+			}
+		}
+	}
+}
+
+func (s *slot) sweep() {
+	now := s.engine.clock.now
+	day := vw.DayOf(now, s.engine.offset)
+	for _, d := range s.detectors {
+		if w, ok := d.(Sweeper); ok {
+			w.Sweep(now)
+		}
+	}
+	oldest := uint32(max(0, day-dedupHorizon))
+	s.seen.Sweep(func(_ uint64, v *sighting) bool { return v.day >= oldest })
+	s.arena.Drop(day - dedupHorizon)
+}
