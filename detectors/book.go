@@ -78,7 +78,8 @@ func newBook(c *vw.Campaign, s *Settings) *book {
 func (b *book) add(f *Found) {
 	key := findingKey{f.Typology, f.Subject.Kind, f.Subject.ID, f.Subject.With, f.Period}
 	e := b.entries[key]
-	if e == nil {
+	isNew := e == nil
+	if isNew {
 		e = &entryOf{redemptions: map[string]FoundRedemption{}, first: math.MaxInt64, logOdds: math.Inf(-1), fresh: true}
 		e.finding = vw.Finding{
 			FindingID: findingID(b.campaign.ID, f.Typology, f.Subject, f.Period),
@@ -86,7 +87,7 @@ func (b *book) add(f *Found) {
 		}
 		b.entries[key] = e
 	}
-	changed := e.fresh
+	changed := isNew
 	if f.Replace {
 		clear(e.redemptions)
 		e.first, e.last = math.MaxInt64, 0
@@ -105,13 +106,8 @@ func (b *book) add(f *Found) {
 			changed = true
 		}
 	}
-	if f.LogOdds > e.logOdds || f.Replace || len(e.finding.Reasons) == 0 {
-		if f.LogOdds != e.logOdds {
-			changed = true
-		}
-		e.logOdds = max(e.logOdds, f.LogOdds)
-		e.finding.Reasons = f.Reasons
-		e.finding.BaselineVersion = f.Baseline
+	if e.explain(f) {
+		changed = true
 	}
 	if f.Subsidy != e.subsidy {
 		e.subsidy, changed = f.Subsidy, true
@@ -127,6 +123,35 @@ func (b *book) add(f *Found) {
 		e.dirty = true
 		b.dirty = append(b.dirty, e)
 	}
+}
+
+// maxReasons bounds the reasons of a finding.
+const maxReasons = 8
+
+// explain takes over the reasons of what was found: those of a code that the finding does not have yet,
+// and all when they are stronger or replace the rest. It tells whether anything changed.
+func (e *entryOf) explain(f *Found) (changed bool) {
+	stronger := f.LogOdds > e.logOdds || f.Replace
+	if f.LogOdds > e.logOdds {
+		e.logOdds, changed = f.LogOdds, true
+	}
+	if stronger {
+		e.finding.BaselineVersion = f.Baseline
+	}
+	for _, r := range f.Reasons {
+		i := slices.IndexFunc(e.finding.Reasons, func(have vw.Reason) bool { return have.Code == r.Code })
+		switch {
+		case i < 0 && len(e.finding.Reasons) < maxReasons:
+			// A new slice: findings given out earlier share the old one.
+			e.finding.Reasons = append(slices.Clip(e.finding.Reasons), r)
+			changed = true
+		case i >= 0 && stronger:
+			e.finding.Reasons = slices.Clone(e.finding.Reasons)
+			e.finding.Reasons[i] = r
+			changed = true
+		}
+	}
+	return changed
 }
 
 // take gives out the findings that changed: all of them, or only those never given out before.

@@ -3,6 +3,7 @@ package detectors
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	vw "voucherwatch"
 )
@@ -24,6 +25,7 @@ type budget struct {
 // pool is one budget: a round's of a category, or a balance voucher's.
 type pool struct {
 	name        string // "round-2/retail", "love"
+	title       string // as people call it, Chinese and English in a line each
 	limit, paid vw.Fen
 	over        int // redemptions beyond the limit
 	list        []FoundRedemption
@@ -35,16 +37,17 @@ type pool struct {
 const budgetListed = 1000
 
 var budgetKind = &Kind{Code: "budget.overspent", Typology: "C04", Text: func(s *Signal) vw.Bilingual {
+	titleZh, titleEn, _ := strings.Cut(s.Note, "\n")
 	zh, en := "", ""
 	if n := int(s.Aux[0]); n > 0 {
-		zh, en = fmt.Sprintf("，超出部分 %d 笔", n), fmt.Sprintf(", by %d redemptions", n)
+		zh, en = fmt.Sprintf("，超出部分 %d 笔", n), fmt.Sprintf(", %d redemption(s) beyond it", n)
 		if n > budgetListed {
 			zh, en = zh+fmt.Sprintf("（仅列 %d 笔）", budgetListed), en+fmt.Sprintf(" (the first %d are listed)", budgetListed)
 		}
 	}
 	return vw.Bilingual{
-		Zh: fmt.Sprintf("%s 预算 %s，已核销 %s%s（未扣退款）", s.Note, vw.Fen(s.Expected).Yuan(), vw.Fen(s.Observed).Yuan(), zh),
-		En: fmt.Sprintf("%s has a budget of %s; %s were redeemed%s (refunds not deducted)", s.Note, vw.Fen(s.Expected).Yuan(), vw.Fen(s.Observed).Yuan(), en),
+		Zh: fmt.Sprintf("%s 预算 %s，已核销 %s%s（未扣退款）", titleZh, vw.Fen(s.Expected).Yuan(), vw.Fen(s.Observed).Yuan(), zh),
+		En: fmt.Sprintf("%s has a budget of %s; %s were redeemed%s (refunds not deducted)", titleEn, vw.Fen(s.Expected).Yuan(), vw.Fen(s.Observed).Yuan(), en),
 	}
 }}
 
@@ -62,12 +65,16 @@ func newBudget(env *Env) (Detector, error) {
 	d := &budget{env: env, pools: make([]pool, len(c.Rounds)*int(vw.Categories)+len(c.Vouchers))}
 	for i, r := range c.Rounds {
 		for cat, limit := range r.Budget {
-			d.pools[i*int(vw.Categories)+cat] = pool{name: "round-" + strconv.Itoa(r.Number) + "/" + vw.Category(cat).String(), limit: limit}
+			cat := vw.Category(cat)
+			d.pools[i*int(vw.Categories)+int(cat)] = pool{
+				name: "round-" + strconv.Itoa(r.Number) + "/" + cat.String(), limit: limit,
+				title: fmt.Sprintf("第 %d 轮%s\n%s in round %d", r.Number, cat.Chinese(), cat, r.Number),
+			}
 		}
 	}
 	for i := range c.Vouchers {
 		if w := &c.Vouchers[i]; w.Balance {
-			d.pools[len(c.Rounds)*int(vw.Categories)+i] = pool{name: w.Code, limit: w.Budget}
+			d.pools[len(c.Rounds)*int(vw.Categories)+i] = pool{name: w.Code, title: w.Name + "\n" + w.Code, limit: w.Budget}
 		}
 	}
 	return d, nil
@@ -91,7 +98,7 @@ func (d *budget) Visit(v *Visit) {
 	p.over++
 	p.last = max(p.last, v.T)
 	s := d.env.breach(budgetKind, Signal{
-		Observed: float64(p.paid), Expected: float64(p.limit), P: None, Note: p.name, Evidence: []IDRef{v.Keep(d.env)},
+		Observed: float64(p.paid), Expected: float64(p.limit), P: None, Note: p.title, Evidence: []IDRef{v.Keep(d.env)},
 	})
 	v.Say(d.env, s)
 	if len(p.list) < budgetListed {
@@ -107,7 +114,7 @@ func (d *budget) Visit(v *Visit) {
 func (d *budget) tell(p *pool) {
 	p.told = p.over
 	s := d.env.breach(budgetKind, Signal{
-		Observed: float64(p.paid), Expected: float64(p.limit), P: None, Note: p.name, Aux: [6]float64{float64(p.over)},
+		Observed: float64(p.paid), Expected: float64(p.limit), P: None, Note: p.title, Aux: [6]float64{float64(p.over)},
 	})
 	for i := range min(len(p.list), 20) {
 		s.Evidence = append(s.Evidence, d.env.Arena.Keep([]byte(p.list[i].ID), vw.DayOf(p.list[i].At, d.env.Offset)))

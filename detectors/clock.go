@@ -18,24 +18,41 @@ const (
 	Lateness = 2 * vw.Hour
 )
 
-// see moves the clock for event i of the run and returns the effective time of the event: its own, or
-// the clock's if it is dated into the future.
-func (c *clock) see(events []vw.Event, i int) (t vw.Millis, future bool) {
+// moves tells whether an event is an observation of the present. Registry rows, lists, caps and costs
+// may be announced ahead of their day.
+func moves(e *vw.Event) bool {
+	switch e.Type {
+	case vw.RedemptionEvent, vw.ClaimEvent, vw.RefundEvent:
+		return true
+	case vw.PriceEvent:
+		return e.Kind == vw.Shelf || e.Kind == vw.Online || e.Kind == vw.Inspection
+	}
+	return false
+}
+
+// see moves the clock for event i of the run, which is followed by ahead, and returns the effective time
+// of the event: its own, or the clock's if it is dated into the future. A nil ahead is unknown, an empty
+// one means that nothing follows, and then nothing can be harmed by believing.
+func (c *clock) see(events []vw.Event, i int, ahead []vw.Event) (t vw.Millis, future bool) {
 	at := events[i].At
-	if at <= c.now {
+	if at <= c.now || !moves(&events[i]) {
 		return at, false
 	}
 	if c.now == 0 || at-c.now > clockJump {
 		asked, agree := 0, 0
-		for j := i + 1; j < len(events) && asked < clockAsk; j++ {
-			asked++
-			if events[j].At >= at-clockJump {
-				agree++
+		for _, next := range [2][]vw.Event{events[i+1:], ahead} {
+			for j := 0; j < len(next) && asked < clockAsk; j++ {
+				if moves(&next[j]) {
+					asked++
+					if next[j].At >= at-clockJump {
+						agree++
+					}
+				}
 			}
 		}
 		believed := 2*agree >= asked
 		if asked < clockFew {
-			believed = c.now == 0 || at-c.now <= clockNight
+			believed = ahead != nil || c.now == 0 || at-c.now <= clockNight
 		}
 		if !believed {
 			if c.now == 0 {

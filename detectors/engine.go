@@ -65,7 +65,8 @@ type Engine struct {
 
 	// of the batch in hand
 	batch     *vw.Batch
-	fate      []fate // per event
+	ahead     []vw.Event // what follows it
+	fate      []fate     // per event
 	effective []vw.Millis
 	clockAt   []vw.Millis // the clock after the event
 	late      []bool
@@ -207,10 +208,11 @@ func (e *Engine) run(p phase) {
 }
 
 // Process runs a batch through the lanes. When it returns, every event of the batch is scored, applied,
-// recognised as a duplicate, or in out.Dead.
-func (e *Engine) Process(b *vw.Batch, out *Outcome) {
+// recognised as a duplicate, or in out.Dead. ahead are the events that follow the batch, as far as they
+// are known: the clock asks the next 16 whether a jump is to be believed. Nil where nothing is known, empty where nothing follows.
+func (e *Engine) Process(b *vw.Batch, ahead []vw.Event, out *Outcome) {
 	n := len(b.Events)
-	e.batch = b
+	e.batch, e.ahead = b, ahead
 	out.Scores, out.Findings, out.Dead = out.Scores[:0], out.Findings[:0], out.Dead[:0]
 	e.fate = grow(e.fate, n)
 	e.effective = grow(e.effective, n)
@@ -246,7 +248,7 @@ func (e *Engine) Process(b *vw.Batch, out *Outcome) {
 		s.bands, s.atRisk = [3]int64{}, 0
 	}
 	out.Findings = e.book.take(e.flush(), out.Findings)
-	e.batch = nil
+	e.batch, e.ahead = nil, nil
 }
 
 // flush tells whether changed findings are due: once per hour of event time.
@@ -312,7 +314,7 @@ func (e *Engine) prepare(out *Outcome) {
 			})
 			continue
 		}
-		t, future := c.see(b.Events, i)
+		t, future := c.see(b.Events, i, e.ahead)
 		e.effective[i], e.late[i], e.clockAt[i] = t, t < c.now-Lateness, c.now
 		e.stats.Events[ev.Type]++
 		if future {
@@ -342,7 +344,21 @@ func (e *Engine) prepare(out *Outcome) {
 			v.Over = float64(ev.OrderFen-v.Voucher.Threshold) / float64(v.Voucher.Threshold)
 		}
 		v.index, v.n, v.blinds = int32(i), 0, 0
+		// Without the token the redemption does not come by these detectors, so it is said here.
+		if ev.Device.Key == 0 {
+			e.blind(v, DeviceLane, vw.FieldDevice)
+		}
+		if ev.Card.Key == 0 {
+			e.blind(v, CardLane, vw.FieldCard)
+		}
 		e.visitOf[i] = int32(len(e.visits) - 1)
+	}
+}
+
+// blind notes that no detector of the lane can look at the redemption.
+func (e *Engine) blind(v *Visit, l Lane, field vw.Field) {
+	for _, id := range e.lanes[l] {
+		v.Blind(e.slots[0].envs[id], field)
 	}
 }
 

@@ -38,25 +38,14 @@ func lnChance(n, m int, evidence float64) float64 {
 }
 
 // growRings joins merchants along their links, strongest first, as long as the whole is less likely to
-// be chance than its parts are. Only links of at least minShared households count.
-func growRings(n *ringNull, minShared int) []ringGroup {
+// be chance than its parts are, alone and together.
+func growRings(n *ringNull, links []ringLink) []ringGroup {
 	active := 0
 	for _, e := range n.ends {
 		if e > 0 {
 			active++
 		}
 	}
-	var links []ringLink
-	n.eachPair(func(a, b, bin, pair int, chance float64) {
-		k := int(n.shared[ringIndex(a, b)])
-		if k < minShared || float64(k) <= 2*n.factor[bin][pair]*chance {
-			return
-		}
-		// A link below ln(active) never pays for the merchant it adds.
-		if s := n.surprise(a, b); s > math.Log(float64(active))/2 {
-			links = append(links, ringLink{a, b, s})
-		}
-	})
 	slices.SortFunc(links, func(x, y ringLink) int {
 		return cmp.Or(cmp.Compare(y.surprise, x.surprise), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
 	})
@@ -76,11 +65,10 @@ func growRings(n *ringNull, minShared int) []ringGroup {
 		m := len(x.merchants) + len(y.merchants)
 		evidence := x.evidence + y.evidence + l.surprise
 		chance := lnChance(active, m, evidence)
-		if chance >= min(x.chance, y.chance) {
+		if chance >= min(x.chance, y.chance, x.chance+y.chance) {
 			continue
 		}
-		// The elder keeps its seed: the strongest link of the union.
-		joined := &ringGroup{evidence: evidence, chance: chance, seed: [2]int{l.a, l.b}}
+		joined := &ringGroup{evidence: evidence, chance: chance}
 		joined.tree = slices.Concat(x.tree, y.tree, []ringLink{l})
 		slices.SortFunc(joined.tree, func(p, q ringLink) int {
 			return cmp.Or(cmp.Compare(q.surprise, p.surprise), cmp.Compare(p.a, q.a), cmp.Compare(p.b, q.b))

@@ -43,7 +43,7 @@ var overClaimKind = &Kind{Code: "rules_customer.over_claim", Typology: "T03", Wi
 	}
 	more, orMore := "", ""
 	if s.Aux[0] == 1 {
-		more, orMore = "以上", " or more"
+		more, orMore = "或更后", " or more"
 	}
 	return vw.Bilingual{
 		Zh: fmt.Sprintf("该用户%s第 %d 张%s券，限领 %d 张", zh, int(s.Observed), more, int(s.Expected)),

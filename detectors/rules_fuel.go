@@ -49,9 +49,10 @@ func init() {
 }
 
 // Apply takes in a ceiling.
-func (d *rulesPrice) Apply(_ *vw.Batch, e *vw.Event, t vw.Millis) {
+func (d *rulesPrice) Apply(_ *vw.Batch, e *vw.Event, _ vw.Millis) {
 	if e.Kind == vw.Cap {
-		d.caps[e.SKU.Key] = d.caps[e.SKU.Key].put(t, e.Amount)
+		// Its own time and not the effective one: caps are announced before they hold.
+		d.caps[e.SKU.Key] = d.caps[e.SKU.Key].put(e.At, e.Amount)
 	}
 }
 

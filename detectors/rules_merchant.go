@@ -184,8 +184,10 @@ func categoryCode[T string | []byte](code T) int {
 	return n
 }
 
-// Apply remembers when merchants were out of good standing, and since when a USCC is on a list.
-func (d *rulesMerchant) Apply(b *vw.Batch, e *vw.Event, t vw.Millis) {
+// Apply remembers when merchants were out of good standing, and since when a USCC is on a list, by the
+// rows' own times: they may be announced before they hold.
+func (d *rulesMerchant) Apply(_ *vw.Batch, e *vw.Event, _ vw.Millis) {
+	t := e.At
 	switch row := e.Detail.(type) {
 	case *vw.Merchant:
 		d.rows++
@@ -196,14 +198,14 @@ func (d *rulesMerchant) Apply(b *vw.Batch, e *vw.Event, t vw.Millis) {
 	case *vw.CreditList:
 		l, isNew := d.lists.Get(vw.HashString(row.USCC))
 		on := row.Status == "listed"
+		if on {
+			l.basis = d.basis(row.Basis)
+		}
 		if !isNew && t < l.since {
 			l.before = on
 			return
 		}
 		l.since, l.before, l.now = t, l.now, on
-		if on {
-			l.basis = d.basis(row.Basis)
-		}
 	}
 }
 

@@ -78,6 +78,9 @@ func fingerprint(b *vw.Batch, ev *vw.Event) uint64 {
 		mix(ev.Voucher.Key ^ ev.Target.Key ^ ev.SKU.Key)
 		mix(uint64(ev.OrderFen)<<32 ^ uint64(ev.DiscountFen)<<16 ^ uint64(ev.PaidFen))
 		mix(uint64(ev.Amount)<<8 ^ uint64(ev.Kind)<<4 ^ uint64(ev.VoucherType))
+		if ev.Returned {
+			h++
+		}
 	default:
 		mix(vw.Hash(b.Bytes(ev.Raw)))
 	}

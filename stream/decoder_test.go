@@ -255,6 +255,16 @@ func TestUnknownIsNotZero(t *testing.T) {
 	}
 }
 
+func TestHalfAPlaceOfAMerchantIsUnknown(t *testing.T) {
+	b := decode(newDecoder(t), full[vw.MerchantEvent].with("lat", "null", "terminals", "[]", "seats", `""`).String())
+	if len(b.Events) != 1 {
+		t.Fatal(b.Dead)
+	}
+	if m := b.Events[0].Detail.(*vw.Merchant); m.Lon != nil || m.Lat != nil || m.Terminals != nil || m.Seats != nil {
+		t.Errorf("%+v", m)
+	}
+}
+
 func TestDeadLettersSayWhatIsWrongAndWhere(t *testing.T) {
 	r := full[vw.RedemptionEvent]
 	line := func(change ...string) string { return r.with(change...).String() }

@@ -74,6 +74,7 @@ func TestLinesAreCutWhole(t *testing.T) {
 		{"longer than a chunk, at the end", claim("a") + "\n" + long, 0, []record{{"in", 1, "a"}, {"in", 2, "long"}}},
 		{"longer than the limit", claim("a") + "\n" + long + "\n" + claim("b") + "\n", 1000, []record{{"in", 1, "a"}, {"in", 2, TooLong}, {"in", 3, "b"}}},
 		{"longer than the limit, at the end", claim("a") + "\n" + long, 1000, []record{{"in", 1, "a"}, {"in", 2, TooLong}}},
+		{"two in a row", strings.Repeat("x", 1001) + "\n" + strings.Repeat("y", 1100) + "\n" + claim("c"), 1000, []record{{"in", 1, TooLong}, {"in", 2, TooLong}, {"in", 3, "c"}}},
 		{"exactly the limit", claim("a") + "\n" + claim("bc") + "\n" + claim("d"), len(claim("a")), []record{{"in", 1, "a"}, {"in", 2, TooLong}, {"in", 3, "d"}}},
 		{"the limit, one line at the end", claim("bc"), len(claim("a")), []record{{"in", 1, TooLong}}},
 	} {
@@ -187,6 +188,15 @@ func TestAnEndedContextEndsTheLines(t *testing.T) {
 	cancel()
 	if err := NewLines("in", strings.NewReader("x"), 0).Next(ctx, new(Chunk)); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+func TestARecordIsItsLineWithoutTheEnd(t *testing.T) {
+	c, b := Chunk{Data: []byte(claim("a") + "\r\n" + claim("b") + "\n" + "broken\r\n")}, vw.Batch{}
+	DecodeChunk(newDecoder(t), &c, &b)
+	got := []string{b.String(b.Events[0].Raw), b.String(b.Events[1].Raw), string(b.Dead[0].Raw)}
+	if diff := cmp.Diff([]string{claim("a"), claim("b"), "broken"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -66,8 +66,9 @@ func decimal(text []byte) (f float64, ok bool) {
 	return float64(n) / tens[len(text)-1-point], true
 }
 
-// numberEnd is the index after the plain number that starts at data[i]: up to 15 digits, no leading
-// zero, at most one point with digits on both sides; or -1 when it is not as plain as that.
+// numberEnd is the index after the plain number that starts at data[i]: digits without a leading zero,
+// perhaps a point and more digits; or -1 when it is not as plain as that. An exponent it leaves for
+// the caller to stumble over.
 func numberEnd(data []byte, i int) int {
 	start, point := i, -1
 	for ; i < len(data); i++ {
@@ -77,14 +78,11 @@ func numberEnd(data []byte, i int) int {
 			break
 		}
 	}
-	whole, digits := i-start, i-start
+	whole := i - start
 	if point >= 0 {
-		whole, digits = point-start, digits-1
+		whole = point - start
 	}
-	switch {
-	case i >= len(data) || whole == 0 || digits >= len(tens) || point == i-1,
-		whole > 1 && data[start] == '0',
-		data[i] == 'e' || data[i] == 'E' || data[i] == '.':
+	if whole == 0 || point == i-1 || whole > 1 && data[start] == '0' {
 		return -1
 	}
 	return i

@@ -1,0 +1,275 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"voucherwatch/campaign"
+	"voucherwatch/cases/sqlite"
+	"voucherwatch/rules"
+	"voucherwatch/stream"
+	"voucherwatch/stream/ingest"
+
+	vw "voucherwatch"
+)
+
+// ServeOptions are those of Serve.
+type ServeOptions struct {
+	Campaign string
+	Policy   string
+	Listen   string // host:port
+	Dir      string // of the log, the cases and the results
+	Tokens   []string
+	Slots    int
+	Logger   *slog.Logger
+	Now      func() time.Time
+	// Listening, if set, is told the address when the server answers.
+	Listening func(net.Addr)
+}
+
+// Serve takes events over HTTP, scores them and opens cases, on one machine. Events are durable in a
+// log before they are acknowledged; at a start the whole log is read again, which rebuilds the state
+// and the same scores, findings and cases, and then new events follow. It ends when ctx does.
+func Serve(ctx context.Context, o ServeOptions) error {
+	c, err := campaign.Load(o.Campaign)
+	if err != nil {
+		return err
+	}
+	p, err := rules.Load(o.Policy)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return &vw.Error{Op: "app.Serve", Code: vw.Unavailable, Hint: "choose a directory that you may write to with --dir", Err: err}
+	}
+	reg := prometheus.NewRegistry()
+	events, err := ingest.OpenLog(ingest.Options{Dir: filepath.Join(o.Dir, "log"), RetainBytes: 1 << 62, Metrics: reg, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = events.Close() }()
+	handler, err := ingest.NewHandler(ingest.HandlerOptions{Log: events, Tokens: o.Tokens, Metrics: reg, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	store, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(o.Dir, "cases.db")})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	r, err := newRun(c, p, max(1, o.Slots), store, o.Now)
+	if err != nil {
+		return err
+	}
+	defer r.engine.Close()
+	s := &server{run: r, log: events, logger: o.Logger, metrics: newMetrics(reg), dir: o.Dir}
+	if err := s.open(); err != nil {
+		return err
+	}
+	defer s.close()
+
+	mux := http.NewServeMux()
+	mux.Handle("/v1/events", handler)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !s.ready.Load() {
+			http.Error(w, "reading the log again; not caught up yet", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ready\n")
+	})
+	listener, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return &vw.Error{Op: "app.Serve", Code: vw.Unavailable, Hint: "choose another address with --listen", Err: err}
+	}
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	if o.Listening != nil {
+		o.Listening(listener.Addr())
+	}
+	o.Logger.Info("listening", slog.String("address", listener.Addr().String()))
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 8*time.Second)
+		defer cancel()
+		return web.Shutdown(stop)
+	})
+	group.Go(func() error {
+		err := s.consume(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	})
+	return group.Wait()
+}
+
+// server is the consumer of the log.
+type server struct {
+	run     *run
+	log     *ingest.Log
+	logger  *slog.Logger
+	metrics *metrics
+	dir     string
+	ready   atomic.Bool
+	files   [2]*os.File
+	scores  *bufio.Writer
+	dead    *bufio.Writer
+}
+
+// open begins the result files anew: reading the log again writes them again.
+func (s *server) open() error {
+	for i, name := range []string{"scores.ndjson", "dead_letters.ndjson"} {
+		f, err := os.Create(filepath.Join(s.dir, name))
+		if err != nil {
+			return &vw.Error{Op: "app.Serve", Code: vw.Unavailable, Hint: "choose a directory that you may write to with --dir", Err: err}
+		}
+		s.files[i] = f
+	}
+	s.scores, s.dead = bufio.NewWriterSize(s.files[0], 1<<16), bufio.NewWriterSize(s.files[1], 1<<16)
+	s.run.scores, s.run.dead = s.scores, stream.NewDeadLetterWriter(s.dead)
+	return nil
+}
+
+func (s *server) close() {
+	_ = s.scores.Flush()
+	_ = s.dead.Flush()
+	for _, f := range s.files {
+		_ = f.Close()
+	}
+}
+
+// commitEvery is how much of the log is consumed between two commits, which only free back-pressure.
+const commitEvery = 4 << 20
+
+// consume reads the log from its beginning and follows it until ctx ends.
+func (s *server) consume(ctx context.Context) error {
+	// What is committed is read again without holding up new events; what was acknowledged before the
+	// stop and not yet consumed comes in its place.
+	var batch vw.Batch
+	chunk := stream.Chunk{Source: "ingest", First: 1}
+	uncommitted := 0
+	if (ingest.Position{}) == s.log.End() {
+		s.ready.Store(true)
+	}
+	for rec, err := range s.log.Read(ctx, ingest.Position{}) {
+		if err != nil {
+			return err
+		}
+		chunk.Data = append(chunk.Data[:0], rec.Data...)
+		lines := int64(strings.Count(string(rec.Data), "\n"))
+		stream.DecodeChunk(s.run.decoder, &chunk, &batch)
+		chunk.First += lines
+		if err := s.run.batch(ctx, &batch, nil); err != nil {
+			return err
+		}
+		caughtUp := rec.Next.Compare(s.log.End()) == 0
+		if uncommitted += len(rec.Data); caughtUp || uncommitted > commitEvery {
+			if err := errors.Join(s.scores.Flush(), s.dead.Flush()); err != nil {
+				return writeError("results", err)
+			}
+			if rec.Next.Compare(s.log.Committed()) > 0 {
+				if err := s.log.Commit(rec.Next); err != nil {
+					return err
+				}
+			}
+			uncommitted = 0
+		}
+		s.metrics.observe(s.run)
+		if caughtUp && s.ready.CompareAndSwap(false, true) {
+			s.logger.Info("caught up", slog.Int64("redemptions", s.run.engine.Stats().Scored))
+		}
+	}
+	return nil
+}
+
+// metrics are the engine's counts for Prometheus.
+type metrics struct {
+	events                                  *prometheus.GaugeVec
+	redemptions, duplicates, late, future   prometheus.Gauge
+	bands                                   *prometheus.GaugeVec
+	findings, cases, clock, subsidy, atRisk prometheus.Gauge
+	deadLetters                             *prometheus.GaugeVec
+	stateKeys, stateBytes                   *prometheus.GaugeVec
+	batches                                 int
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		reg.MustRegister(g)
+		return g
+	}
+	vec := func(name, help, label string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{label})
+		reg.MustRegister(g)
+		return g
+	}
+	return &metrics{
+		events:      vec("vw_engine_events", "Distinct events since the log began, by type.", "type"),
+		redemptions: gauge("vw_engine_redemptions", "Redemptions scored since the log began."),
+		duplicates:  gauge("vw_engine_duplicates", "Redelivered events that changed nothing."),
+		late:        gauge("vw_engine_late_redemptions", "Redemptions later than the allowed lateness."),
+		future:      gauge("vw_engine_future_events", "Events dated into the future, clamped."),
+		bands:       vec("vw_engine_scores", "Scores by band.", "band"),
+		findings:    gauge("vw_engine_findings", "Findings at their last revision."),
+		cases:       gauge("vw_cases_opened", "Cases opened."),
+		clock:       gauge("vw_engine_clock_seconds", "Event time, Unix seconds."),
+		subsidy:     gauge("vw_engine_subsidy_fen", "Subsidy of all redemptions, fen."),
+		atRisk:      gauge("vw_engine_subsidy_at_risk_fen", "Subsidy of redemptions in review or above, fen."),
+		deadLetters: vec("vw_stream_dead_letters", "Records that could not be read, by reason.", "code"),
+		stateKeys:   vec("vw_engine_state_keys", "Live keys of detector state.", "detector"),
+		stateBytes:  vec("vw_engine_state_bytes", "Memory of detector state, bytes.", "detector"),
+	}
+}
+
+func (m *metrics) observe(r *run) {
+	s := r.engine.Stats()
+	for t := vw.MerchantEvent; t < vw.EventTypes; t++ {
+		m.events.WithLabelValues(t.String()).Set(float64(s.Events[t]))
+	}
+	m.redemptions.Set(float64(s.Scored))
+	m.duplicates.Set(float64(s.Duplicates))
+	m.late.Set(float64(s.Late))
+	m.future.Set(float64(s.Future))
+	for i, b := range []vw.Band{vw.Low, vw.Review, vw.High} {
+		m.bands.WithLabelValues(string(b)).Set(float64(s.Bands[i]))
+	}
+	m.findings.Set(float64(len(r.findings)))
+	m.cases.Set(float64(len(r.caseIDs)))
+	m.clock.Set(float64(s.Clock) / 1000)
+	m.subsidy.Set(float64(s.Subsidy))
+	m.atRisk.Set(float64(s.AtRisk))
+	for code, n := range r.deadBy {
+		m.deadLetters.WithLabelValues(code).Set(float64(n))
+	}
+	if m.batches++; m.batches%64 == 1 {
+		for name, z := range r.engine.Size() {
+			m.stateKeys.WithLabelValues(name).Set(float64(z[0]))
+			m.stateBytes.WithLabelValues(name).Set(float64(z[1]))
+		}
+	}
+}

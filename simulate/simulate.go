@@ -1,0 +1,254 @@
+// Package simulate makes a labelled campaign: the events of the contract in order of arrival, and
+// beside them, in a file of their own, which redemptions are fraud, which only look like it and which
+// break a rule of the campaign.
+//
+// It is a test bench for detectors and a source of demonstrations, not a forecast: figures measured
+// on it compare methods. Voucher types, rounds, hours, zone and district come from the campaign; what
+// people do comes from detection.md §6. Data in: Options. Data out: NDJSON events, one JSON object of
+// labels, a Summary.
+//
+// Every actor and day draws from a stream of its own that is derived by hashing (seed, purpose, who,
+// when). Fraud is added beside the honest events and never takes part in their draws: with the same
+// seed the honest lines are the same bytes in the same order with any choice of fraud, or none.
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	vw "voucherwatch"
+)
+
+// What a full-length campaign of Scale 1 has.
+const (
+	redemptionsAtOne = 37_000
+	merchantsAtOne   = 440
+	customersAtOne   = 11_500
+)
+
+// Options choose a world. Zero values are defaults.
+type Options struct {
+	Campaign *vw.Campaign // required
+	Seed     uint64
+	// Scale sets the volume: 1 is some 37,000 redemptions and 46,000 claims over the whole campaign,
+	// 440 merchants, 11,500 customers. 40 with Merchants 3000 and Customers 200000 is a county at full
+	// budget: 1.4 million redemptions. Default 1.
+	Scale float64
+	// Days cuts the campaign after so many days; 0 is all of it.
+	Days int
+	// Merchants and Customers override what Scale implies; at least 20 and 100.
+	Merchants, Customers int
+	// Typologies are names of Typologies(); nil is all of them.
+	Typologies []string
+	// NoFraud makes a placebo: rule violations and look-alikes stay, fraud does not.
+	NoFraud bool
+}
+
+func (o *Options) complete() error {
+	if o.Scale == 0 {
+		o.Scale = 1
+	}
+	if o.Merchants == 0 {
+		o.Merchants = max(20, int(merchantsAtOne*o.Scale))
+	}
+	if o.Customers == 0 {
+		o.Customers = max(100, int(customersAtOne*o.Scale))
+	}
+	var errs []error
+	need := func(ok bool, field, rule string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: %s", field, rule))
+		}
+	}
+	need(o.Scale > 0 && o.Scale <= 1000, "scale", "must be above 0 and at most 1000")
+	need(o.Days >= 0, "days", "must not be negative")
+	need(o.Merchants >= 20, "merchants", "must be 20 or more")
+	need(o.Customers >= 100, "customers", "must be 100 or more")
+	for _, name := range o.Typologies {
+		need(schemeNamed(name) != nil, "typologies", "unknown name "+name)
+	}
+	c := o.Campaign
+	if c == nil {
+		need(false, "campaign", "is required")
+		return errors.Join(errs...)
+	}
+	need(c.Zone != nil, "campaign.zone", "is required")
+	need(len(c.Rounds) > 0, "campaign.rounds", "must not be empty")
+	need(c.ClaimLimit >= 1 && c.ClaimLimit <= 100, "campaign.claim_limit", "must be 1 to 100")
+	need(len(c.Vouchers) > 0 && len(c.Vouchers) < 256, "campaign.vouchers", "must be 1 to 255")
+	return errors.Join(errs...)
+}
+
+// Run writes a campaign's events, then its labels. The same options give the same bytes. Memory is
+// bounded by customers, merchants, planned fraud and the events of one day, not by the length of the
+// campaign, but for 16 bytes per look-alike. Errors carry vw.Invalid for options that cannot be.
+func Run(ctx context.Context, o Options, events, labels io.Writer) (Summary, error) {
+	const op = "simulate.Run"
+	if err := o.complete(); err != nil {
+		return Summary{}, &vw.Error{Op: op, Code: vw.Invalid, Hint: "see the options of simulate", Err: err}
+	}
+	g := newGenerator(&o, events)
+	first, last := g.w.shelf.from, g.w.last+14 // a fortnight for the last refunds and complaints
+	for day := first; day <= last; day++ {
+		if err := ctx.Err(); err != nil {
+			return Summary{}, err
+		}
+		g.day(day)
+		if err := g.stage.flush(g.w.midnight(day + 1)); err != nil {
+			return Summary{}, &vw.Error{Op: op, Code: vw.Unavailable, Err: fmt.Errorf("write events: %w", err)}
+		}
+	}
+	err := g.stage.flush(1 << 62)
+	if err == nil {
+		err = g.stage.out.Flush()
+	}
+	if err != nil {
+		return Summary{}, &vw.Error{Op: op, Code: vw.Unavailable, Err: fmt.Errorf("write events: %w", err)}
+	}
+	s, err := g.book.write(labels, g)
+	if err != nil {
+		return Summary{}, &vw.Error{Op: op, Code: vw.Unavailable, Err: fmt.Errorf("write labels: %w", err)}
+	}
+	return s, nil
+}
+
+// generator plays the world day by day.
+type generator struct {
+	w       *world
+	o       *Options
+	stage   *stage
+	book    *book
+	planned map[int][]*act // by day: 爱心, violations, malformed lines, fraud
+	taken   map[uint64]int // claims of the limit taken by planned acts: customer<<8 | cycle
+	spent   [][vw.Categories]vw.Fen
+	listed  map[int32]bool // 爱心 beneficiaries
+	notes   map[int][]note // registry changes, complaints, lists by day
+}
+
+// note is an event that is neither claim, redemption nor price.
+type note struct {
+	at    vw.Millis
+	event any
+	gone  absence
+}
+
+func newGenerator(o *Options, events io.Writer) *generator {
+	w := newWorld(o)
+	g := &generator{w: w, o: o, stage: newStage(w, events), book: newBook(),
+		planned: map[int][]*act{}, taken: map[uint64]int{}, listed: map[int32]bool{}, notes: map[int][]note{},
+		spent: make([][vw.Categories]vw.Fen, len(w.Rounds))}
+	g.register(w.merchants[:w.honest])
+	g.list()
+	g.love()
+	g.violate()
+	g.mangle()
+	if !o.NoFraud {
+		g.commit(o.Typologies)
+	}
+	return g
+}
+
+func (g *generator) plan(a *act) {
+	if a.voucherKey == 0 {
+		a.voucherKey = a.key
+	}
+	g.planned[a.day] = append(g.planned[a.day], a)
+}
+
+func (g *generator) day(day int) {
+	g.post(day)
+	for _, n := range g.notes[day] {
+		g.note(n)
+	}
+	delete(g.notes, day)
+	w := g.w
+	if i := w.cycleOn(day); i >= 0 && w.RoundOn(day) >= 0 {
+		round := w.RoundOn(day)
+		for c := range w.customers {
+			for s := range w.ClaimLimit {
+				a, ok := w.visit(int32(c), i, s)
+				if !ok || a.day != day {
+					continue
+				}
+				a.voucherKey = a.key
+				if a.used {
+					category := w.Vouchers[a.voucher].Category
+					spent := &g.spent[round][category]
+					// 2 % of the pool are left to what is planned beside.
+					if *spent+a.discount > w.Rounds[round].Budget[category]*98/100 {
+						continue
+					}
+					*spent += a.discount
+				}
+				g.perform(&a)
+			}
+		}
+	}
+	for _, a := range g.planned[day] {
+		g.perform(a)
+	}
+	delete(g.planned, day)
+}
+
+// perform writes an act's claim, redemption and refund.
+func (g *generator) perform(a *act) {
+	w, s := g.w, g.stage
+	if !a.unclaimed {
+		from := len(s.lines)
+		c, gone := w.claim(a)
+		s.lines = appendClaim(s.lines, gone, &c)
+		s.put(vw.ClaimEvent, a.voucherKey, a.claimed, from, 0)
+	}
+	if !a.used {
+		return
+	}
+	m := &w.merchants[a.merchant]
+	e := w.record(a)
+	if a.spoil != nil {
+		a.spoil(&e)
+	}
+	from := len(s.lines)
+	s.lines = appendRedemption(s.lines, e.gone, &e.Redemption)
+	if a.mangle.reason != "" {
+		g.putMangled(a, from)
+		return
+	}
+	// What is paid before its claim is posted after it, or it would look unclaimed.
+	if s.put(vw.RedemptionEvent, a.key, max(a.at, a.claimed+vw.Minute), from, m.provider) {
+		a.tags |= h12
+	}
+	g.book.enter(a, m)
+	g.refund(a, m, &e)
+	g.complain(a, m)
+}
+
+// refund gives money back: 1.5 % of honest orders by chance, others by plan.
+func (g *generator) refund(a *act, m *merchant, e *record) {
+	w, s := g.w, g.stage
+	r := w.chance(forRefund, a.key, 0)
+	byChance := r.hit(w.p.refunds)
+	at, sum := a.refund, a.order
+	if at == 0 {
+		if !byChance || a.spoil != nil || a.discount == a.order {
+			return
+		}
+		at = a.at + vw.Millis((.3+r.exp(7))*float64(vw.Hour))
+		if r.hit(.35) {
+			sum = max(1, vw.Fen(float64(a.order)*r.between(.1, .8)))
+		}
+		if h := vw.MinuteOf(at, w.offset); h < 9*60 || h > 21*60 {
+			at = w.midnight(vw.DayOf(at, w.offset)+1) + vw.Millis(r.among(9*60, 20*60))*vw.Minute
+		}
+	}
+	returned := sum == a.order && vw.DayOf(at, w.offset) == a.day &&
+		(w.RefundPolicy == vw.FullReturnInValidity || w.RefundPolicy == vw.RefundPolicyUnrecorded) && a.refund == 0
+	if a.returned {
+		returned = true
+	}
+	from := len(s.lines)
+	s.lines = appendRefund(s.lines, &vw.Refund{Type: "refund", ID: token('f', mix(a.key+4)), At: w.text(at + m.skew),
+		RedemptionID: e.ID, MerchantID: e.MerchantID, CustomerID: e.CustomerID, RefundFen: int64(sum), VoucherReturned: returned})
+	s.put(vw.RefundEvent, a.key, at, from, m.provider)
+}
