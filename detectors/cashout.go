@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	vw "voucherwatch"
 )
@@ -17,11 +18,13 @@ import (
 //   - tier: the dearer the voucher, the more a fraud earns;
 //   - custom: the same few customers again and again;
 //   - device: several accounts on one phone at this merchant;
-//   - time: outside the opening hours, seconds after the claim, far from the shop, beyond the seats.
+//   - time: a burst beyond the shop's own busiest hours, outside the opening hours, seconds after the
+//     claim, far from the shop.
 //
 // The null of each is the category's habit blended with the merchant's own (a fixed-price shop hugs the
-// threshold, a canteen has regulars), learned only from redemptions that are not suspicious jointly:
-// an honest peculiarity shows in one feature and enters the null, a fraud shows in several at once.
+// threshold, a canteen has regulars). An honest peculiarity shows in one feature and enters the null in
+// full; what shows several marks at once enters the merchant's with a quarter and the category's not at
+// all, so that a fraud does not become its own excuse.
 // The merchant's evidence is sequential: a Shiryaev–Roberts e-detector over mixtures 1-π+π·e^ℓ, whose
 // expected time to a false alarm is at least c updates when the null is right; ln c is a parameter.
 //
@@ -36,18 +39,20 @@ type cashout struct {
 	null    *cashNull
 	count   *cashNull
 	ids     []IDRef
+	pending []*Profile // merchants whose finding is to be revised
 }
 
 type cashoutParams struct {
 	// Prior is the log-odds that a merchant cashes out before any evidence (4.5: 1.1 %).
 	Prior float64 `yaml:"prior"`
-	// Alarm is ln c: one false alarm is expected in c redemptions at least. 13.4 is one in 630,000.
+	// Alarm is ln c: one false alarm is expected in c redemptions at least. 16 is one in nine million: six
+	// counties' campaigns.
 	Alarm float64 `yaml:"alarm"`
 	// MerchantWeight turns the e-detector's logarithm, less Offset, into log-odds.
 	MerchantWeight float64 `yaml:"merchant_weight"`
 	Offset         float64 `yaml:"offset"`
-	// Clean is the log likelihood ratio of a redemption below which it teaches the null.
-	Clean float64 `yaml:"clean"`
+	// Mark is the log likelihood ratio from which a feature counts as a mark.
+	Mark float64 `yaml:"mark"`
 	// Shrink is how many redemptions the category counts for in a merchant's own null.
 	Shrink float64 `yaml:"shrink"`
 	// Far is the distance in metres from which a code was shown somewhere else.
@@ -60,7 +65,7 @@ func init() {
 		Title: vw.Bilingual{Zh: "刷空单核券、商户自刷、套现返现", En: "empty-order redemption, self-dealing and cash-out"},
 		New: func(env *Env) (Detector, error) {
 			d := &cashout{
-				cashoutParams: cashoutParams{Prior: -4.5, Alarm: 13.4, MerchantWeight: .6, Offset: 4, Clean: 1.5, Shrink: 40, Far: 20_000},
+				cashoutParams: cashoutParams{Prior: -4.5, Alarm: 16, MerchantWeight: .6, Offset: 9, Mark: .7, Shrink: 40, Far: 20_000},
 				env:           env, states: map[uint64]*till{},
 			}
 			d.null, d.count = newCashNull(len(env.Campaign.Vouchers)), newCashNull(len(env.Campaign.Vouchers))
@@ -87,9 +92,9 @@ const (
 // fractions are the shares of fraud among a merchant's redemptions that the e-detector mixes.
 var fractions = [...]float64{.1, .3, .7}
 
-// till is what is known of one merchant.
+// till is what is known of one merchant. The counts behind its own null are in quarters.
 type till struct {
-	n          int32 // clean redemptions behind the own null
+	n          int32 // redemptions
 	over       [overBins]int32
 	visits     [visitBins]int32
 	tiers      [16]int32
@@ -97,14 +102,21 @@ type till struct {
 	deviceN    int32
 	lines      int32 // redemptions that could have had lines
 	missing    int32
-	evidence   [len(fractions)]float64 // ln R
+	evidence   [len(fractions)]float64 // R
+	level      float64                 // ln of their mean, 0 while it is small
 	sums       [features]float64       // evidence by feature, of the suspicious redemptions
 	total      int32                   // redemptions
+	first      vw.Millis               // the earliest
+	busyAt     vw.Millis               // the latest that burst has seen
 	ownerN     int32
 	ownerFen   vw.Fen
 	suspicious []suspect
 	ownerIDs   []Kept
-	raised     float64 // log-odds at which the finding was last raised
+	raisedAt   float64   // the level then
+	pending    bool      // the finding is to be revised with the hour
+	fraud      float64   // sum of the redemptions' probabilities of being fraud, were the merchant one
+	raised     float64   // log-odds at which the finding was last raised
+	active     vw.Millis // the latest redemption of any kind
 }
 
 type suspect struct {
@@ -133,6 +145,10 @@ type cashNull struct {
 	visits [vw.Categories][visitBins]int64
 	shared [vw.Categories][2]int64 // no, yes
 	prompt [vw.Categories][2]int64 // redeemed within two minutes of the claim: no, yes
+	// ratios are the sum of the likelihood ratios, in millionths and each cut at e^4, and their number, of
+	// redemptions at merchants that nothing speaks against: were all nulls right and the features
+	// independent, they would have mean 1.
+	ratios [vw.Categories][2]int64
 }
 
 func newCashNull(vouchers int) *cashNull {
@@ -152,14 +168,20 @@ func (n *cashNull) seed(c *vw.Campaign) {
 		n.visits[k] = [visitBins]int64{170, 20, 6, 4}
 		n.shared[k] = [2]int64{195, 5}
 		n.prompt[k] = [2]int64{192, 8}
+		n.ratios[k] = [2]int64{300_000_000, 300}
 	}
 }
 
 var (
 	// What cash-out shows, by bin: stated priors from the court cases of detection.md §1.1.
 	overCash   = [overBins]float64{.28, .14, .10, .10, .17, .11, .06, .03, .01}
-	visitsCash = [visitBins]float64{.30, .22, .16, .32}
+	visitsCash = [visitBins]float64{.50, .20, .12, .18}
 )
+
+func (d *cashout) Touch(v *Visit) uint64 {
+	m := v.Event.Merchant.Key
+	return d.seen.Touch(pairKey(m, v.Event.Customer.Key)) + d.devices.Touch(pairKey(m, v.Event.Device.Key))
+}
 
 func (d *cashout) Visit(v *Visit) {
 	e, m := v.Event, v.Merchant
@@ -169,6 +191,7 @@ func (d *cashout) Visit(v *Visit) {
 		d.states[e.Merchant.Key] = s
 	}
 	s.total++
+	s.active = max(s.active, v.T)
 	d.owner(v, s)
 	if v.Voucher.Balance {
 		return // a balance has no threshold, tier or claim of the day
@@ -181,17 +204,18 @@ func (d *cashout) Visit(v *Visit) {
 	if !hasLines && s.lines == s.missing {
 		v.Blind(d.env, vw.FieldLines)
 	} else {
-		rate := (float64(s.missing) + 1) / (float64(s.lines) + 12)
+		rate := (float64(s.missing) + 4) / (float64(s.lines) + 48)
 		if hasLines {
-			f[byGoods] = clip(math.Log(.55/(1-rate)), -.6, 0)
+			f[byGoods] = clip(math.Log(.7/(1-rate)), -.4, 0)
 		} else {
-			f[byGoods] = clip(math.Log(.45/max(rate, .02)), 0, 2.5)
+			f[byGoods] = clip(math.Log(.3/max(rate, .02)), 0, 2.5)
 		}
 	}
 	// Amount.
 	bin := overBin(v.Over)
 	null := d.blend(share(d.null.over[e.VoucherType][:], bin), s.over[bin], s.n)
 	f[byAmount] = clip(math.Log(overCash[bin]/null), -1.5, 2.5)
+	v.Amount = f[byAmount]
 	// Tier: cash-out picks vouchers in proportion to what they bring.
 	f[byTier] = clip(d.tierRatio(v, s), -1, 2)
 	// Custom.
@@ -219,11 +243,11 @@ func (d *cashout) Visit(v *Visit) {
 		u.day = uint16(v.Day)
 		shared = u.shared
 		p := float64(d.null.shared[c][1]) / float64(d.null.shared[c][0]+d.null.shared[c][1])
-		p = clip(max(p, (float64(s.shared)+d.Shrink*p)/(float64(s.deviceN)+d.Shrink)), .005, .95)
+		p = clip(max(p, (float64(s.shared)/4+d.Shrink*p)/(float64(s.deviceN)/4+d.Shrink)), .005, .95)
 		if shared {
-			f[byDevice] = clip(math.Log(.35/p), 0, 2.5)
+			f[byDevice] = clip(math.Log(.2/p), 0, 2.5)
 		} else {
-			f[byDevice] = clip(math.Log(.65/(1-p)), -.4, 0)
+			f[byDevice] = clip(math.Log(.8/(1-p)), -.3, 0)
 		}
 	}
 	// Time and place.
@@ -237,6 +261,10 @@ func (d *cashout) Visit(v *Visit) {
 			f[byTime] += clip(math.Log(.12/p), 0, 1.5)
 		}
 	}
+	// A crowd is no sign by itself: a sale, a rush, a tour. It is one of what shows another mark.
+	if burst := d.burst(v, s); max(f[byGoods], f[byAmount], f[byTier], f[byCustom], f[byDevice]) >= d.Mark {
+		f[byTime] += burst
+	}
 	if e.Has&vw.FieldLocation != 0 && m.Located && metres(e.Lon, e.Lat, m.Lon, m.Lat) > d.Far {
 		f[byTime] += 1.5
 	}
@@ -249,14 +277,28 @@ func (d *cashout) Visit(v *Visit) {
 	for _, x := range f {
 		llr += x
 	}
-	before := d.level(s)
-	clipped := clip(llr, -3, 6)
-	for i, share := range fractions {
-		step := math.Log1p(share * (math.Exp(clipped) - 1))
-		s.evidence[i] = min(logAddExp(0, s.evidence[i])+step, 60)
+	if s.level < 5 {
+		d.count.ratios[c][0] += int64(1e6 * math.Exp(min(llr, 4)))
+		d.count.ratios[c][1]++
 	}
+	llr -= d.excess(c)
+	before := s.level
+	gain, mean := math.Exp(clip(llr, -3, 6))-1, 0.0
+	for i, share := range fractions {
+		s.evidence[i] = min((1+s.evidence[i])*(1+share*gain), maxEvidence)
+		mean += s.evidence[i]
+	}
+	s.weigh(mean)
+	o := odds(s.share()) * math.Exp(clip(llr, -3, 4))
+	s.fraud += o / (1 + o)
 	if !sameDay {
-		d.learn(v, s, llr, bin, k, shared, prompt, hasLines)
+		marks := 0
+		for _, x := range f {
+			if x >= d.Mark {
+				marks++
+			}
+		}
+		d.learn(v, s, marks, bin, k, shared, prompt, hasLines)
 	}
 	if llr > 1 {
 		s.keep(suspect{Kept{ID: v.Keep(d.env), At: v.T, Discount: e.DiscountFen, Customer: e.Customer.Key}, llr})
@@ -269,7 +311,7 @@ func (d *cashout) Visit(v *Visit) {
 
 // blend is the null probability of a bin: the category's, or the merchant's own where that is larger.
 func (d *cashout) blend(category float64, own, n int32) float64 {
-	return clip(max(category, (float64(own)+d.Shrink*category)/(float64(n)+d.Shrink)), .002, 1)
+	return clip(max(category, (float64(own)/4+d.Shrink*category)/(float64(n)/4+d.Shrink)), .002, 1)
 }
 
 // tierRatio is ln of the voucher's face over the mean face that the category and the merchant redeem.
@@ -284,8 +326,8 @@ func (d *cashout) tierRatio(v *Visit, s *till) float64 {
 		sum += n
 		faces += n * float64(vs[i].Face)
 		if i < len(s.tiers) {
-			own += float64(s.tiers[i])
-			ownFaces += float64(s.tiers[i]) * float64(vs[i].Face)
+			own += float64(s.tiers[i]) / 4
+			ownFaces += float64(s.tiers[i]) / 4 * float64(vs[i].Face)
 		}
 	}
 	mean := faces / sum
@@ -293,26 +335,60 @@ func (d *cashout) tierRatio(v *Visit, s *till) float64 {
 	return math.Log(float64(v.Voucher.Face) / mean)
 }
 
-// learn teaches the nulls by a redemption that is not suspicious.
-func (d *cashout) learn(v *Visit, s *till, llr float64, bin, k int, shared, prompt, hasLines bool) {
-	if llr >= d.Clean {
-		return
+// busy is how much busier than its average a shop's rush may be before it is a burst.
+const busy = 10
+
+// burst weighs how soon the redemption follows the merchant's last one, against a shop that is as busy
+// as its own average times busy; half of a fraud's come every three minutes. A shop is not judged
+// before its tenth redemption.
+func (d *cashout) burst(v *Visit, s *till) float64 {
+	gap := float64(max(v.T-s.busyAt, 0)) / float64(vw.Minute)
+	if s.first == 0 {
+		s.first = v.T
 	}
+	// The minutes it was open since its first redemption: 14 hours of each whole day.
+	minutes := float64(v.T-s.first) / float64(vw.Minute)
+	if minutes > 24*60 {
+		minutes *= 14. / 24
+	}
+	s.busyAt = max(s.busyAt, v.T)
+	if s.total < 10 || gap > 30 {
+		return 0
+	}
+	rate := busy * float64(s.total) / max(minutes, 60)
+	null := rate * math.Exp(-rate*gap)
+	fraud := .5/3*math.Exp(-gap/3) + .5*null
+	return clip(math.Log(fraud/null), 0, 1.2)
+}
+
+// learn teaches the nulls: the merchant's by four quarters, or one for what shows several marks.
+func (d *cashout) learn(v *Visit, s *till, marks, bin, k int, shared, prompt, hasLines bool) {
 	c := v.Category()
-	s.n++
-	s.over[bin]++
-	s.visits[k]++
-	if t := int(v.Event.VoucherType); t < len(s.tiers) {
-		s.tiers[t]++
+	q := int32(4)
+	if marks >= 2 {
+		q = 1
 	}
-	s.lines++
+	s.n += q
+	s.over[bin] += q
+	s.visits[k] += q
+	if t := int(v.Event.VoucherType); t < len(s.tiers) {
+		s.tiers[t] += q
+	}
+	s.lines += q
 	if !hasLines {
-		s.missing++
+		s.missing += q
 	}
 	if v.Event.Device.Key != 0 {
-		s.deviceN++
+		s.deviceN += q
 		if shared {
-			s.shared++
+			s.shared += q
+		}
+	}
+	if marks >= 2 {
+		return
+	}
+	if v.Event.Device.Key != 0 {
+		if shared {
 			d.count.shared[c][1]++
 		} else {
 			d.count.shared[c][0]++
@@ -330,13 +406,23 @@ func (d *cashout) learn(v *Visit, s *till, llr float64, bin, k int, shared, prom
 	}
 }
 
-// level is ln of the mean of the e-detector's statistics.
-func (d *cashout) level(s *till) float64 {
-	sum := math.Inf(-1)
-	for _, x := range s.evidence {
-		sum = logAddExp(sum, x)
+// maxEvidence bounds the e-detector's statistics: e^60.
+const maxEvidence = 1.14e26
+
+// excess is by how much the category's honest trade exceeds a mean likelihood ratio of 1, as a
+// logarithm: what is wrong with the nulls, and with taking the features for independent, is charged to
+// every redemption.
+func (d *cashout) excess(c vw.Category) float64 {
+	r := &d.null.ratios[c]
+	return max(0, math.Log(float64(r[0])/1e6/float64(r[1])))
+}
+
+// weigh takes the logarithm of the mean statistic, once it is large enough to matter.
+func (s *till) weigh(sum float64) {
+	s.level = 0
+	if mean := sum / float64(len(fractions)); mean > 10 {
+		s.level = math.Log(mean)
 	}
-	return sum - math.Log(float64(len(fractions)))
 }
 
 func (s *till) keep(x suspect) {
@@ -392,11 +478,11 @@ var featureNames = [features]vw.Bilingual{
 
 // tell scores the redemption and, when the merchant's evidence is strong, raises the finding.
 func (d *cashout) tell(v *Visit, s *till, f [features]float64, llr, before float64) {
-	level := max(before, d.level(s))
+	level := max(before, s.level)
 	merchant := d.Prior + d.MerchantWeight*max(0, level-d.Offset)
 	// The odds that this redemption is one of the merchant's frauds: the merchant's odds times the
-	// share of fraud times what the redemption itself shows.
-	p := logistic(merchant) * .3
+	// share of fraud there times what the redemption itself shows.
+	p := logistic(merchant) * s.share()
 	own := math.Log(p/(1-p)) + clip(llr, -3, 4)
 	signal := own - d.env.settings.Prior
 	// A lone redemption accuses nobody: it is told only once the merchant's own evidence has begun to grow.
@@ -408,9 +494,23 @@ func (d *cashout) tell(v *Visit, s *till, f [features]float64, llr, before float
 	if level < d.Alarm || merchant < s.raised+.2 && llr < 1 {
 		return
 	}
-	s.raised = max(s.raised, merchant)
-	d.raise(v, s, merchant, level)
+	if s.raised > 0 {
+		s.raised, s.raisedAt = max(s.raised, merchant), max(s.raisedAt, level)
+		if !s.pending {
+			s.pending = true
+			d.pending = append(d.pending, v.Merchant)
+		}
+		return // revised with the hour: the list may be long
+	}
+	s.raised = max(s.raised, merchant, 1e-9)
+	s.raisedAt = level
+	if f, ok := d.found(v.Merchant, v.T, s); ok {
+		d.env.Find(f)
+	}
 }
+
+// share is the share of fraud among the merchant's redemptions, were it one: from ten that hold two.
+func (s *till) share() float64 { return clip((s.fraud+2)/(float64(s.total)+10), .01, .8) }
 
 func odds(p float64) float64 { return p / (1 - p) }
 
@@ -429,18 +529,19 @@ var cashMerchant = &Kind{Code: "cashout.merchant", Typology: "T06", Window: "60d
 	zh := fmt.Sprintf("本店 %.0f 笔核销中 %.0f 笔同时具有多项套现特征：", s.Aux[0], s.Observed)
 	en := fmt.Sprintf("%.0f of this shop's %.0f redemptions show several marks of cash-out at once: ", s.Observed, s.Aux[0])
 	return vw.Bilingual{
-		Zh: zh + s.Note + fmt.Sprintf("；%.0f 名顾客；累积证据 ln E=%.1f（报警线 %.1f，误报不多于每 %.0f 笔一次）", s.Aux[1], s.level, s.Aux[2], math.Exp(s.Aux[2])),
-		En: en + s.noteEn + fmt.Sprintf("; %.0f customers; evidence ln E=%.1f (alarm at %.1f: at most one false alarm in %.0f redemptions)", s.Aux[1], s.level, s.Aux[2], math.Exp(s.Aux[2])),
+		Zh: zh + s.Note + fmt.Sprintf("；%.0f 名顾客；累积证据 ln E=%.1f（报警线 %.1f，误报不多于每 %.0f 万笔一次）", s.Aux[1], s.level, s.Aux[2], math.Exp(s.Aux[2])/1e4),
+		En: en + s.noteEn + fmt.Sprintf("; %.0f customers; evidence ln E=%.1f (alarm at %.1f: at most one false alarm in %.0f million redemptions)", s.Aux[1], s.level, s.Aux[2], math.Exp(s.Aux[2])/1e6),
 	}
 }}
 
-// raise states the case against the merchant: the suspicious redemptions, and which features carry it.
-func (d *cashout) raise(v *Visit, s *till, logOdds, level float64) {
+// found states the case against the merchant: the suspicious redemptions, and which features carry it.
+func (d *cashout) found(m *Profile, at vw.Millis, s *till) (f Found, ok bool) {
+	logOdds, level := s.raised, s.raisedAt
 	var redemptions []FoundRedemption
 	customers := map[uint64]bool{}
 	sure := 0.0 // mean probability of those listed
 	for _, x := range s.suspicious {
-		o := odds(logistic(logOdds)*.3) * math.Exp(clip(x.llr, -3, 4))
+		o := odds(logistic(logOdds)*s.share()) * math.Exp(clip(x.llr, -3, 4))
 		if b := d.env.Arena.Bytes(x.ID); b != nil && o > 2 {
 			sure += o / (1 + o)
 			redemptions = append(redemptions, FoundRedemption{ID: string(b), At: x.At, Discount: x.Discount})
@@ -448,7 +549,7 @@ func (d *cashout) raise(v *Visit, s *till, logOdds, level float64) {
 		}
 	}
 	if len(redemptions) < 3 {
-		return
+		return f, false
 	}
 	// A redemption takes over the score of a finding that lists it, so the finding's is what the merchant's
 	// and the listed redemptions' probabilities come to together.
@@ -468,7 +569,7 @@ func (d *cashout) raise(v *Visit, s *till, logOdds, level float64) {
 	})
 	sig := Signal{
 		Kind: cashMerchant, LLR: logOdds - d.Prior, Observed: float64(len(redemptions)), Expected: None, P: math.Exp(-level), level: level,
-		Aux: [6]float64{float64(s.total), float64(len(customers)), d.Alarm}, Evidence: d.recent(s), Peers: v.Category().String(),
+		Aux: [6]float64{float64(s.total), float64(len(customers)), d.Alarm}, Evidence: d.recent(s), Peers: m.Category.String(),
 	}
 	for _, i := range order[:3] {
 		if s.sums[i] <= 0 {
@@ -481,10 +582,10 @@ func (d *cashout) raise(v *Visit, s *till, logOdds, level float64) {
 		sig.Note += featureNames[i].Zh
 		sig.noteEn += featureNames[i].En
 	}
-	d.env.Find(Found{
-		Typology: "T06", Subject: vw.Subject{Kind: "merchant", ID: v.Merchant.ID}, Period: "campaign", At: v.T, LogOdds: logOdds,
-		Redemptions: redemptions, Replace: true, Subsidy: SumOfDiscounts, Merchants: []string{v.Merchant.ID}, Reasons: []vw.Reason{d.env.Reason(sig)},
-	})
+	return Found{
+		Typology: "T06", Subject: vw.Subject{Kind: "merchant", ID: m.ID}, Period: "campaign", At: at, LogOdds: logOdds,
+		Redemptions: redemptions, Replace: true, Subsidy: SumOfDiscounts, Merchants: []string{m.ID}, Reasons: []vw.Reason{d.env.Reason(sig)},
+	}, true
 }
 
 var cashOwner = &Kind{Code: "cashout.owner", Typology: "T05", Window: "campaign", Text: func(s *Signal) vw.Bilingual {
@@ -532,6 +633,19 @@ func (d *cashout) owner(v *Visit, s *till) {
 }
 
 func learnCashout(peers []Detector, t *Tick) {
+	for _, p := range peers {
+		d := p.(*cashout)
+		slices.SortFunc(d.pending, func(a, b *Profile) int { return strings.Compare(a.ID, b.ID) })
+		for _, m := range d.pending {
+			if s := d.states[m.Key]; s != nil {
+				s.pending = false
+				if f, ok := d.found(m, t.Now, s); ok {
+					t.Find(d.env, f)
+				}
+			}
+		}
+		d.pending = d.pending[:0]
+	}
 	null := peers[0].(*cashout).null
 	for _, p := range peers {
 		c := p.(*cashout).count
@@ -548,24 +662,32 @@ func learnCashout(peers []Detector, t *Tick) {
 				null.visits[k][b] += c.visits[k][b]
 			}
 			for b := range c.shared[k] {
+				null.ratios[k][b] += c.ratios[k][b]
 				null.shared[k][b] += c.shared[k][b]
 				null.prompt[k][b] += c.prompt[k][b]
 			}
 		}
-		c.visits, c.shared, c.prompt = [vw.Categories][visitBins]int64{}, [vw.Categories][2]int64{}, [vw.Categories][2]int64{}
+		c.visits = [vw.Categories][visitBins]int64{}
+		c.shared, c.prompt, c.ratios = [vw.Categories][2]int64{}, [vw.Categories][2]int64{}, [vw.Categories][2]int64{}
 		p.(*cashout).null = null
 	}
 	if t.NewDay {
 		for _, p := range peers {
 			// Evidence loses a tenth in a day (half in a week): shrinking keeps the bound on false alarms.
 			for _, s := range p.(*cashout).states {
+				sum := 0.0
 				for i := range s.evidence {
-					s.evidence[i] = max(0, s.evidence[i]-math.Ln2/7)
+					s.evidence[i] *= weekHalf
+					sum += s.evidence[i]
 				}
+				s.weigh(sum)
 			}
 		}
 	}
 }
+
+// weekHalf is 2^(-1/7).
+const weekHalf = 0.9057236642639067
 
 const acquaintanceDays = 60
 
@@ -573,8 +695,12 @@ func (d *cashout) Sweep(now vw.Millis) {
 	oldest := uint16(vw.DayOf(now, d.env.Offset) - acquaintanceDays)
 	d.seen.Sweep(func(_ uint64, a *acquaintance) bool { return a.day >= oldest })
 	d.devices.Sweep(func(_ uint64, u *deviceUse) bool { return u.day >= oldest })
-	for _, s := range d.states {
-		cut := now - acquaintanceDays*vw.Day
+	cut := now - acquaintanceDays*vw.Day
+	for m, s := range d.states {
+		if s.active < cut {
+			delete(d.states, m)
+			continue
+		}
 		s.suspicious = slices.DeleteFunc(s.suspicious, func(x suspect) bool { return x.At < cut })
 		s.ownerIDs = slices.DeleteFunc(s.ownerIDs, func(x Kept) bool { return x.At < cut })
 	}

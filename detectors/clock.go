@@ -7,6 +7,8 @@ import vw "voucherwatch"
 // only when the events behind it agree. The same input gives the same clock, whatever the slots.
 type clock struct {
 	now vw.Millis // 0 until the first accepted event
+	// repeats tells redeliveries, which have no say: of the events ahead, or those of the batch by index.
+	repeats func(ev *vw.Event, ahead bool, i int) bool
 }
 
 const (
@@ -40,9 +42,9 @@ func (c *clock) see(events []vw.Event, i int, ahead []vw.Event) (t vw.Millis, fu
 	}
 	if c.now == 0 || at-c.now > clockJump {
 		asked, agree := 0, 0
-		for _, next := range [2][]vw.Event{events[i+1:], ahead} {
+		for k, next := range [2][]vw.Event{events[i+1:], ahead} {
 			for j := 0; j < len(next) && asked < clockAsk; j++ {
-				if moves(&next[j]) {
+				if moves(&next[j]) && (c.repeats == nil || !c.repeats(&next[j], k == 1, i+1+j)) {
 					asked++
 					if next[j].At >= at-clockJump {
 						agree++

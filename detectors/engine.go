@@ -124,6 +124,7 @@ type slot struct {
 	sink      uint64
 	bands     [3]int64
 	atRisk    vw.Fen
+	swept     int // day of the last weekly sweep
 }
 
 // sighting is an event id seen before: 8 bytes beside its key.
@@ -142,6 +143,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{campaign: o.Campaign, settings: o.Settings, offset: o.Campaign.Offset()}
 	e.book = newBook(o.Campaign, &e.settings)
+	e.clock.repeats = e.repeats
 	for _, s := range specs {
 		if d, ok := o.Settings.Detectors[s.Name]; !ok || d.Enabled {
 			e.lanes[s.Lane] = append(e.lanes[s.Lane], len(e.specs))
@@ -339,11 +341,11 @@ func (e *Engine) prepare(out *Outcome) {
 		v.Day, v.Minute = vw.DayOf(t, e.offset), vw.MinuteOf(t, e.offset)
 		v.Voucher = &e.campaign.Vouchers[ev.VoucherType]
 		v.Round = e.campaign.RoundOn(v.Day)
-		v.Over = 0
+		v.Over, v.Amount = 0, 0
 		if v.Voucher.Threshold > 0 {
 			v.Over = float64(ev.OrderFen-v.Voucher.Threshold) / float64(v.Voucher.Threshold)
 		}
-		v.index, v.n, v.blinds = int32(i), 0, 0
+		v.index, v.n, v.blinds, v.keeps = int32(i), 0, 0, 0
 		// Without the token the redemption does not come by these detectors, so it is said here.
 		if ev.Device.Key == 0 {
 			e.blind(v, DeviceLane, vw.FieldDevice)
@@ -360,6 +362,20 @@ func (e *Engine) blind(v *Visit, l Lane, field vw.Field) {
 	for _, id := range e.lanes[l] {
 		v.Blind(e.slots[0].envs[id], field)
 	}
+}
+
+// repeats tells whether an event is a redelivery: by its fate in the batch in hand, by the ids seen so
+// far in what follows it.
+func (e *Engine) repeats(ev *vw.Event, ahead bool, i int) bool {
+	if !ahead {
+		return e.fate[i] != distinct
+	}
+	for _, s := range e.slots {
+		if s.owns(ev.ID.Key) {
+			return s.seen.Find(sightingKey(ev)) != nil
+		}
+	}
+	return false
 }
 
 func sourceName(b *vw.Batch, ev *vw.Event) string {

@@ -110,7 +110,7 @@ func (d *pair) Visit(v *Visit) {
 	u, _ := d.customers.Get(e.Customer.Key)
 	key := pairKey(e.Customer.Key, e.Merchant.Key)
 	p, isNew := d.pairs.Get(key)
-	if u.last != day {
+	if day > u.last { // a late redemption of yesterday is no further day
 		u.last = day
 		u.days++
 		if u.days > 1 {
@@ -131,7 +131,7 @@ func (d *pair) Visit(v *Visit) {
 		u.merchants[u.n] = e.Merchant.Key
 		u.n++
 	}
-	if !isNew && p.last == day {
+	if !isNew && day <= p.last {
 		return // one day, one visit
 	}
 	p.last = day

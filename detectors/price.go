@@ -314,6 +314,10 @@ func (d *priceDetector) finding(typology string, merchant uint64, m *priceMercha
 	switch typology {
 	case "T19":
 		llr = float64(m.llr)
+		if !m.priced {
+			// Receipts alone: a customer may pay by piece what another pays by the box. A lead for a visit, not more.
+			llr = min(llr, priceReceiptsLLR)
+		}
 	case "T20":
 		if m.falseRefs > 0 {
 			llr = priceReferenceLLR + priceFurtherLLR*float64(m.falseRefs-1)
@@ -334,6 +338,10 @@ func (d *priceDetector) finding(typology string, merchant uint64, m *priceMercha
 		Reasons: reasons, Baseline: version,
 	}
 }
+
+// priceReceiptsLLR caps what receipts say of prices without a shelf price: under the default weight it
+// stays below the review band.
+const priceReceiptsLLR = 6.5
 
 // priceMerchantPrior is the log-odds that a merchant cheats, before any evidence: one in ninety.
 const priceMerchantPrior = -4.5

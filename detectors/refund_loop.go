@@ -91,7 +91,7 @@ func (d *refundLoop) Visit(v *Visit) {
 	}
 	v.Say(d.env, Signal{
 		Kind: refundRepeat, LLR: level, Observed: float64(p.k), Expected: float64(p.n) * d.share(p.category), P: math.Exp(-level), Aux: [6]float64{float64(p.n)},
-		Evidence: d.ids(v.Event.Merchant.Key),
+		Evidence: d.ids(v.Event.Merchant.Key, v.Event.Customer.Key),
 	})
 }
 
@@ -149,20 +149,22 @@ func (d *refundLoop) raise(b *vw.Batch, e *vw.Event, t vw.Millis, c *refundCount
 		}
 	}
 	logOdds := d.Prior + .6*(level-4)
-	sig := Signal{Kind: kind, LLR: level, Observed: float64(c.k), Expected: float64(c.n) * d.share(c.category), P: math.Exp(-level), Aux: [6]float64{float64(c.n)}, Evidence: d.ids(e.Merchant.Key), Peers: c.category.String()}
+	sig := Signal{Kind: kind, LLR: level, Observed: float64(c.k), Expected: float64(c.n) * d.share(c.category), P: math.Exp(-level), Aux: [6]float64{float64(c.n)}, Evidence: d.ids(e.Merchant.Key, customer), Peers: c.category.String()}
 	d.env.Find(Found{
 		Typology: "T16", Subject: subject, Period: "campaign", At: t, LogOdds: logOdds, Redemptions: found, Subsidy: SumOfDiscounts,
 		Merchants: []string{b.String(e.Merchant.Text)}, Reasons: []vw.Reason{d.env.Reason(sig)},
 	})
 }
 
-func (d *refundLoop) ids(merchant uint64) []IDRef {
-	list := d.evidence[merchant]
+// ids are the merchant's latest refunded redemptions, those of one customer unless that is 0.
+func (d *refundLoop) ids(merchant, customer uint64) []IDRef {
 	var ids []IDRef
-	for _, k := range list[max(0, len(list)-20):] {
-		ids = append(ids, k.ID)
+	for _, k := range d.evidence[merchant] {
+		if customer == 0 || k.Customer == customer {
+			ids = append(ids, k.ID)
+		}
 	}
-	return ids
+	return ids[max(0, len(ids)-20):]
 }
 
 var (

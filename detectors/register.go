@@ -73,7 +73,8 @@ type Applier interface {
 // at the same time. What it returns is thrown away.
 type Toucher interface{ Touch(v *Visit) uint64 }
 
-// A Sweeper drops what has left its horizon. It is called once a day of event time.
+// A Sweeper drops what has left its horizon. It is called once a week of event time, or once a day with
+// Spec.Daily: a state outlives its horizon by that much at most.
 type Sweeper interface{ Sweep(now vw.Millis) }
 
 // A Sizer tells how many keys it holds and in how many bytes.
@@ -89,6 +90,8 @@ type Spec struct {
 	// Late is set when the detector wants redemptions beyond the allowed lateness, too: exact rules do,
 	// windows do not.
 	Late bool
+	// Daily is set when most of the state lives for a day, so that it is swept every night.
+	Daily bool
 	// Events are the types besides redemptions that Apply wants.
 	Events []vw.EventType
 	// New makes the instance of one slot.
@@ -151,7 +154,7 @@ func (e *Env) Find(f Found) {
 // LogOdds is the evidence of this detector as log-odds above the given prior, under the policy's
 // weight and cap.
 func (e *Env) LogOdds(prior, llr float64) float64 {
-	d := e.settings.Detectors[e.spec.Name]
+	d := e.settings.of(e.spec.Name)
 	return prior + d.Weight*clip(llr, 0, d.Cap)
 }
 
@@ -170,8 +173,6 @@ type Tick struct {
 	Version string
 	// Campaign is as in Env.
 	Campaign *vw.Campaign
-	env      []*Env
-	engine   *Engine
 }
 
 // Find raises or revises a finding from the slow path on behalf of a detector of the given instance.
@@ -191,6 +192,14 @@ type Settings struct {
 	Params func(detector string, into any) error
 	// Severity grades a finding; may be nil (medium).
 	Severity func(typology string, subsidy vw.Fen) vw.Severity
+}
+
+// of is the policy's word on a detector; one that it does not name is enabled.
+func (s *Settings) of(detector string) Setting {
+	if d, ok := s.Detectors[detector]; ok {
+		return d
+	}
+	return Setting{Enabled: true, Weight: 1, Cap: 12}
 }
 
 // Setting is the policy's word on one detector.

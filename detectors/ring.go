@@ -35,17 +35,14 @@ type ring struct {
 	seen  int // redemptions since the start
 	// rings are those in force, the same in all slots; replaced by Learn.
 	rings []*knownRing
-	// ran is the event time of the last run, in the first slot.
-	ran vw.Millis
 }
 
 type ringParams struct {
 	// Days is the horizon in event time. A campaign gives a customer at most a dozen vouchers, so that
 	// a short window leaves a ring two or three meetings to be seen by; 45 covers a campaign.
 	Days int `yaml:"days"`
-	// Every is how many hours of event time lie between runs within a day; there is one at each midnight.
-	Every int `yaml:"every"`
-	// Fresh is the share of new redemptions below which a run within the day is left out.
+	// Fresh is the share of new redemptions from which a midnight has a run: nightly in the first fortnight,
+	// every few nights later, as what is known grows.
 	Fresh float64 `yaml:"fresh"`
 	// FalseRings is how many rings of chance a campaign may show.
 	FalseRings float64 `yaml:"false_rings"`
@@ -74,12 +71,12 @@ func init() {
 		Title: vw.Bilingual{Zh: "团伙：一批顾客反复出现在同几家商户，超出距离与客流所能解释", En: "rings: a crowd shared by merchants beyond what distance and custom explain"},
 		New: func(env *Env) (Detector, error) {
 			d := &ring{ringParams: ringParams{
-				Days: 45, Every: 6, Fresh: .05, FalseRings: .1, Often: .005, MinShared: 3, MinMembers: 4, Purity: .8, Merchants: 4000, Prior: -4,
+				Days: 45, Fresh: .25, FalseRings: .1, Often: .005, MinShared: 3, MinMembers: 4, Purity: .8, Merchants: 4000, Prior: -4, Covisit: 4,
 			}, env: env}
 			if err := env.Params(&d.ringParams); err != nil {
 				return nil, err
 			}
-			if d.Merchants > math.MaxUint16 || d.Every < 1 || d.Days < 1 || d.MinShared < 2 {
+			if d.Merchants > math.MaxUint16 || d.Days < 1 || d.MinShared < 2 {
 				return nil, fmt.Errorf("parameters of ring: merchants at most %d, every and days at least 1, min_shared at least 2", math.MaxUint16)
 			}
 			return d, nil

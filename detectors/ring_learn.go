@@ -24,7 +24,7 @@ type ringUnit struct {
 // placeUse is how often a customer redeemed at a merchant.
 type placeUse struct{ place, n uint16 }
 
-// learnRing runs at midnight, at the end, and every few hours when enough is new.
+// learnRing runs at midnight when enough is new, and at the end.
 func learnRing(peers []Detector, tick *Tick) {
 	slots := make([]*ring, len(peers))
 	fresh, seen := 0, 0
@@ -34,12 +34,10 @@ func learnRing(peers []Detector, tick *Tick) {
 		seen += slots[i].seen
 	}
 	first := slots[0]
-	step := vw.Millis(first.Every) * vw.Hour
-	intraday := tick.Now/step != first.ran/step && float64(fresh) >= first.Fresh*float64(seen)
-	if fresh == 0 || !(tick.NewDay || tick.Last || intraday) {
+	enough := float64(fresh) >= first.Fresh*float64(seen)
+	if fresh == 0 || !(tick.Last || tick.NewDay && enough) {
 		return
 	}
-	first.ran = tick.Now
 	for _, d := range slots {
 		d.fresh = 0
 	}
@@ -54,9 +52,12 @@ func learnRing(peers []Detector, tick *Tick) {
 	known := slices.Clone(first.rings)
 	claimed := map[int]bool{}
 	for _, kind := range []*Kind{ringPartners, ringOverlap} {
-		links := null.overlapLinks(first.MinShared)
-		if kind == ringPartners {
-			links = null.partnerLinks()
+		if kind == ringOverlap && first.Covisit == 0 {
+			break // rings of co-visits alone are not raised
+		}
+		links := null.partnerLinks()
+		if kind == ringOverlap {
+			links = null.overlapLinks(first.MinShared)
 		}
 		for _, g := range growRings(null, links) {
 			limit, least := budget, first.MinMembers
@@ -67,6 +68,15 @@ func learnRing(peers []Detector, tick *Tick) {
 				continue
 			}
 			r := describeRing(null, &g, units, kind, often, first.Purity)
+			evidence := 0.0
+			if !r.regulars {
+				// People who live together share their shops, too. What tells them apart is what they buy.
+				g.merchants, evidence = bought(slots, units, &g, r, since)
+				if len(g.merchants) < 2 {
+					continue
+				}
+				r = describeRing(null, &g, units, kind, often, first.Purity)
+			}
 			if homes(units, r.members) < least || !r.regulars && first.Covisit == 0 {
 				continue
 			}
@@ -76,9 +86,11 @@ func learnRing(peers []Detector, tick *Tick) {
 			r.chance = g.chance + math.Log(looks)
 			llr := -g.chance
 			if !r.regulars {
-				llr = min(llr, first.Covisit)
+				llr = min(llr, first.Covisit) + clip(evidence, -4, 8)
 			}
-			r.logOdds = first.env.LogOdds(first.Prior, llr)
+			if r.logOdds = first.env.LogOdds(first.Prior, llr); r.logOdds < ringTold {
+				continue
+			}
 			r.confirmed, r.baseline = tick.Now, tick.Version
 			known = adopt(known, r)
 			raiseRing(tick, slots, units, r, llr, since)
@@ -238,8 +250,7 @@ func households(units []ringUnit) [][]uint16 {
 	for i := range parent {
 		parent[i] = int32(i)
 	}
-	var root func(i int32) int32
-	root = func(i int32) int32 {
+	root := func(i int32) int32 {
 		for parent[i] != i {
 			parent[i] = parent[parent[i]]
 			i = parent[i]
@@ -330,6 +341,24 @@ func sharers(units []ringUnit, of func(*ringUnit) uint64) [][]int32 {
 	return groups
 }
 
+// visitors are the units that used any of the merchants, in order.
+func (n *ringNull) visitors(merchants []int, units []ringUnit) []int32 {
+	if n.byPlace == nil {
+		n.byPlace = make([][]int32, len(n.places))
+		for i := range units {
+			for _, u := range units[i].uses {
+				n.byPlace[u.place] = append(n.byPlace[u.place], int32(i))
+			}
+		}
+	}
+	var all []int32
+	for _, a := range merchants {
+		all = append(all, n.byPlace[a]...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // describeRing counts what a group shares and who its members are.
 func describeRing(n *ringNull, g *ringGroup, units []ringUnit, kind *Kind, often int, purity float64) *knownRing {
 	r := &knownRing{kind: kind, seed: [2]string{n.places[g.seed[0]].id, n.places[g.seed[1]].id}, far: math.NaN()}
@@ -357,7 +386,7 @@ func describeRing(n *ringNull, g *ringGroup, units []ringUnit, kind *Kind, often
 		r.far = apart[len(apart)/2]
 	}
 	regulars := 0
-	for i := range units {
+	for _, i := range n.visitors(g.merchants, units) {
 		used, most := 0, 0
 		for _, u := range units[i].uses {
 			if _, ok := slices.BinarySearch(g.merchants, int(u.place)); ok {
@@ -376,6 +405,31 @@ func describeRing(n *ringNull, g *ringGroup, units []ringUnit, kind *Kind, often
 	// A quarter of the members: people at large come so often in a case of two hundred.
 	r.regulars = 4*regulars >= len(r.members)
 	return r
+}
+
+// ringTold is the log-odds below which a ring is not worth a person's time: a score of 300.
+const ringTold = -.85
+
+// bought keeps the merchants of a group where the members' amounts are made for the threshold, and sums
+// up the evidence of it: the log likelihood ratios, halved, for they depend on each other.
+func bought(slots []*ring, units []ringUnit, g *ringGroup, r *knownRing, since vw.Millis) (merchants []int, evidence float64) {
+	tenths := make([]int, len(r.keys))
+	for _, p := range r.members {
+		if unit := unitOf(units, p.key); unit != nil {
+			slots[unit.slot].log.each(unit.head, since, func(u *use) {
+				if i := slices.Index(r.keys, u.Merchant); i >= 0 {
+					tenths[i] += u.amount()
+				}
+			})
+		}
+	}
+	for i, n := range tenths {
+		if n > 0 {
+			merchants = append(merchants, g.merchants[i])
+			evidence += float64(n) / 10 / 2
+		}
+	}
+	return merchants, evidence
 }
 
 // adopt gives the ring the name of the known one with which it shares most merchants, at least two and

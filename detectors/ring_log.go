@@ -19,9 +19,12 @@ type use struct {
 	ID       IDRef
 	At       vw.Millis
 	Merchant uint64
-	Discount int32  // fen
+	worth    uint32 // discount in fen, up to 167,000 yuan, and below it in 8 bits Visit.Amount in tenths
 	before   uint32 // link to the owner's redemption before, 0 none
 }
+
+// amount is Visit.Amount in tenths.
+func (u *use) amount() int { return int(int8(u.worth)) }
 
 const (
 	useSegment = 1 << 12
@@ -84,11 +87,11 @@ func (l *useLog) bytes() int { return len(l.segments) * useSegment * 32 }
 
 // useOf is the redemption as the log keeps it.
 func useOf(v *Visit, e *Env) use {
-	return use{ID: v.Keep(e), At: v.T, Merchant: v.Event.Merchant.Key, Discount: int32(min(v.Event.DiscountFen, math.MaxInt32))}
+	return use{ID: v.Keep(e), At: v.T, Merchant: v.Event.Merchant.Key, worth: uint32(clip(float64(v.Event.DiscountFen), 0, 1<<24-1))<<8 | uint32(uint8(int8(math.Round(10*v.Amount))))}
 }
 
 // found is the redemption as a finding lists it; ok is false when its identifier was dropped.
 func (u *use) found(a *Arena) (f FoundRedemption, ok bool) {
 	id := a.Bytes(u.ID)
-	return FoundRedemption{ID: string(id), At: u.At, Discount: vw.Fen(u.Discount)}, id != nil
+	return FoundRedemption{ID: string(id), At: u.At, Discount: vw.Fen(u.worth >> 8)}, id != nil
 }

@@ -32,14 +32,15 @@ type ringPlace struct {
 //
 // Source: detection.md D3b; the chance pairing is the configuration model (Newman 2010, §13.2).
 type ringNull struct {
-	places []ringPlace
-	shared []uint16 // households shared by a < b, at ringIndex(a, b)
-	ends   []float64
-	stride int     // the fit looks at every stride-th pair
-	total  float64 // T
-	factor [ringBins][ringCategoryPairs]float64
-	size   [ringBins]float64
-	zone   []int // of each merchant
+	byPlace [][]int32 // units by merchant, made when first asked for
+	places  []ringPlace
+	shared  []uint16 // households shared by a < b, at ringIndex(a, b)
+	ends    []float64
+	stride  int     // the fit looks at every stride-th pair
+	total   float64 // T
+	factor  [ringBins][ringCategoryPairs]float64
+	size    [ringBins]float64
+	zone    []int // of each merchant
 	// zones holds, for each pair of zones, what their merchants share and what the factors expect.
 	zones []zoneShare
 	// partners counts the customers that a pair of merchants shares and that come to one of the two

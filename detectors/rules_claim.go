@@ -222,6 +222,9 @@ func learnClaims(peers []Detector, t *Tick) {
 	var due []missing
 	lacking := map[int32]int64{}
 	close := int32(t.Day - lead.params.Wait - 1) // the last day to be closed
+	if t.Last {
+		close = int32(t.Day) // no claim will come any more
+	}
 	for _, peer := range peers {
 		d := peer.(*rulesVoucher)
 		d.claims.pending.Sweep(func(_ uint64, p *unclaimed) bool {

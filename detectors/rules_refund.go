@@ -40,6 +40,7 @@ type refundable struct {
 	at              vw.Millis
 	discount        vw.Fen
 	count           int32
+	balance         bool // of an aid voucher, which outlives its day
 }
 
 type refundWaiting struct {
@@ -65,7 +66,13 @@ var (
 		}
 	}}
 	refundVoucherKind = &Kind{Code: "rules_refund.voucher", Typology: "T17", Text: func(s *Signal) vw.Bilingual {
-		if vw.RefundPolicy(s.Note) == vw.FullReturnInValidity {
+		switch vw.RefundPolicy(s.Note) {
+		case vw.RefundPolicyUnrecorded:
+			return vw.Bilingual{
+				Zh: fmt.Sprintf("退款 %s 在券失效之后退回了消费券", vw.Fen(s.Observed).Yuan()),
+				En: fmt.Sprintf("a refund of %s gave the voucher back after it had expired", vw.Fen(s.Observed).Yuan()),
+			}
+		case vw.FullReturnInValidity:
 			return vw.Bilingual{
 				Zh: fmt.Sprintf("退款 %s（订单 %s）退回了消费券：仅当日全额退款才可退券", vw.Fen(s.Observed).Yuan(), vw.Fen(s.Expected).Yuan()),
 				En: fmt.Sprintf("a refund of %s of an order of %s gave the voucher back; only a full refund within its validity may", vw.Fen(s.Observed).Yuan(), vw.Fen(s.Expected).Yuan()),
@@ -97,11 +104,15 @@ func init() {
 	})
 }
 
+func (d *rulesRefund) Touch(v *Visit) uint64 {
+	return d.orders.Touch(pairKey(v.Event.Merchant.Key, v.Event.ID.Key))
+}
+
 // Visit remembers the redemption.
 func (d *rulesRefund) Visit(v *Visit) {
 	e := v.Event
 	r, _ := d.orders.Get(pairKey(e.Merchant.Key, e.ID.Key))
-	r.customer, r.order, r.discount, r.at = e.Customer.Key, e.OrderFen, e.DiscountFen, v.T
+	r.customer, r.order, r.discount, r.at, r.balance = e.Customer.Key, e.OrderFen, e.DiscountFen, v.T, v.Voucher.Balance
 	if len(d.waiting) > 0 {
 		d.rejoin(pairKey(e.Merchant.Key, e.ID.Key), r)
 	}
@@ -142,7 +153,8 @@ func (d *rulesRefund) mayReturn(r *refundable, w *refundWaiting) bool {
 	case vw.FullReturnInValidity:
 		return r.refunded >= r.order-d.params.Tolerance && vw.DayOf(r.at, d.env.Offset) == vw.DayOf(w.at, d.env.Offset)
 	}
-	return true
+	// The plan does not say; but a voucher of another day is void, and no policy gives a void one back.
+	return vw.DayOf(r.at, d.env.Offset) == vw.DayOf(w.at, d.env.Offset) || r.balance
 }
 
 // report raises the finding of a refund that does not agree.

@@ -87,7 +87,7 @@ func gapEn(s float64) string {
 
 func init() {
 	register(Spec{
-		Name: "rules_voucher", Lane: VoucherLane, Late: true, Typologies: []string{"T18", "T24", "C02", "C05"},
+		Name: "rules_voucher", Lane: VoucherLane, Daily: true, Late: true, Typologies: []string{"T18", "T24", "C02", "C05"},
 		Title:  vw.Bilingual{Zh: "券的硬规则：重复核销、时间、领用记录、爱心券", En: "hard rules of the voucher: used twice, time, claim, and who may use a voucher of care"},
 		Events: []vw.EventType{vw.ClaimEvent, vw.RefundEvent, vw.BeneficiaryEvent},
 		New: func(env *Env) (Detector, error) {

@@ -56,10 +56,7 @@ func (e *Engine) judge(v *Visit) {
 }
 
 func (e *Engine) weight(detector uint8) Setting {
-	if s, ok := e.settings.Detectors[e.specs[detector].Name]; ok {
-		return s
-	}
-	return Setting{Enabled: true, Weight: 1, Cap: 12}
+	return e.settings.of(e.specs[detector].Name)
 }
 
 // band is 0 low, 1 review, 2 high.
@@ -168,7 +165,7 @@ func (e *Env) reason(s *Signal, weight float64) vw.Reason {
 // Reason writes down a signal for a finding.
 func (e *Env) Reason(s Signal) vw.Reason {
 	s.arena, s.detector = e.Arena, e.id
-	w := e.settings.Detectors[e.spec.Name]
+	w := e.settings.of(e.spec.Name)
 	return e.reason(&s, w.Weight*clip(s.LLR, -w.Cap, w.Cap))
 }
 

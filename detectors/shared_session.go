@@ -59,12 +59,10 @@ func init() {
 			}
 		}
 		register(Spec{
-			Name: s.name, Lane: s.lane, Typologies: []string{"T01"},
+			Name: s.name, Lane: s.lane, Daily: true, Typologies: []string{"T01"},
 			Title: vw.Bilingual{Zh: "分单交易（" + s.zh + "）：多个账号短时间内同店用券", En: "split orders on " + s.en + ": several accounts at one merchant within minutes"},
 			New: func(env *Env) (Detector, error) {
 				d := &sharedSession{sharedSessionParams: sharedSessionParams{Within: 30, Prior: -5.3, FindAt: .41, Days: 45}, env: env, token: s.token, kind: kind}
-				d.null.over = make([][overBins]int64, len(env.Campaign.Vouchers))
-				d.count.over = make([][overBins]int64, len(env.Campaign.Vouchers))
 				return d, env.Params(&d.sharedSessionParams)
 			},
 			Learn: learnSharedSession,
@@ -94,9 +92,8 @@ type tokenOwner struct {
 
 // sharedNull counts what usually happens, in integers.
 type sharedNull struct {
-	visits int64             // redemptions on devices of several accounts
-	gaps   [gapBins]int64    // of these, followed by another account at the merchant so soon
-	over   [][overBins]int64 // by voucher type
+	visits int64          // redemptions on devices of several accounts
+	gaps   [gapBins]int64 // of these, followed by another account at the merchant so soon
 }
 
 // rate is the probability that another account of the device follows with the gap: the counts over a
@@ -105,16 +102,9 @@ func (n *sharedNull) rate(bin int) float64 {
 	return (float64(n.gaps[bin]) + .5) / (float64(n.visits) + 250)
 }
 
-func (n *sharedNull) overRate(voucher uint8, bin int) float64 {
-	sum := int64(0)
-	for _, c := range n.over[voucher] {
-		sum += c
-	}
-	return (float64(n.over[voucher][bin]) + 300*overPrior[bin]) / (float64(sum) + 300)
-}
-
 func (d *sharedSession) Touch(v *Visit) uint64 {
-	return d.sessions.Touch(pairKey(d.token.of(v.Event).Key, v.Event.Merchant.Key))
+	key := d.token.of(v.Event).Key
+	return d.sessions.Touch(pairKey(key, v.Event.Merchant.Key)) + d.owners.Touch(key)
 }
 
 func (d *sharedSession) Visit(v *Visit) {
@@ -124,17 +114,12 @@ func (d *sharedSession) Visit(v *Visit) {
 	if gap < 0 {
 		gap = -gap // out of order by seconds
 	}
-	llr := 0.0
-	if v.Voucher.Threshold > 0 {
-		bin := overBin(v.Over)
-		// Only against: in a fixed-price shop all are just above, and this lane does not know the shop.
-		llr = clip(math.Log(overSplit[bin]/d.null.overRate(e.VoucherType, bin)), -1.5, 0)
-	}
+	// The amount against the merchant's own habit: a fixed-price shop is at its price every time.
+	llr := clip(v.Amount, -1.5, 1.5)
 	d.own(v)
 	if isNew || gap > vw.Millis(d.Within)*vw.Minute || s.day != int32(v.Day) {
 		*s = sharedBill{first: v.T, last: v.T, day: int32(v.Day), llr: llr}
 		s.take(v, d.env)
-		d.count.over[e.VoucherType][overBin(v.Over)]++
 		return
 	}
 	before := s.accounts
@@ -148,7 +133,8 @@ func (d *sharedSession) Visit(v *Visit) {
 	if s.accounts > before || s.n <= 2 {
 		bin := gapBin(gap)
 		rate := d.null.rate(bin)
-		// Two accounts alone may always be a couple: the cap keeps them below a finding, a third is needed.
+		// Two accounts alone may always be a couple: the cap keeps them below a finding unless both amounts
+		// lie just above the threshold, where this shop's seldom do.
 		llr += clip(math.Log(gapSplit[bin]/rate), -2, 4)
 		if s.n == 2 {
 			d.count.gaps[bin]++
@@ -223,17 +209,12 @@ func (s *sharedBill) take(v *Visit, e *Env) {
 
 // learnSharedSession gives every slot what all have counted.
 func learnSharedSession(peers []Detector, _ *Tick) {
-	all := sharedNull{over: make([][overBins]int64, len(peers[0].(*sharedSession).count.over))}
+	var all sharedNull
 	for _, p := range peers {
 		c := &p.(*sharedSession).count
 		all.visits += c.visits
 		for i := range c.gaps {
 			all.gaps[i] += c.gaps[i]
-		}
-		for v := range c.over {
-			for i := range c.over[v] {
-				all.over[v][i] += c.over[v][i]
-			}
 		}
 	}
 	for _, p := range peers {

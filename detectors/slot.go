@@ -6,6 +6,9 @@ import vw "voucherwatch"
 // delivered again weeks later changes nothing.
 const dedupHorizon = 60
 
+// unswept marks the day of a sighting that no sweep has seen yet.
+const unswept = 1 << 31
+
 // touchBlock is how many redemptions have their state fetched at the same time.
 const touchBlock = 32
 
@@ -43,7 +46,7 @@ func (s *slot) dedup() {
 	for i := range e.batch.Events {
 		ev := &e.batch.Events[i]
 		if s.owns(ev.ID.Key) {
-			s.sink += s.seen.Touch(ev.ID.Key ^ uint64(ev.Type)<<56)
+			s.sink += s.seen.Touch(sightingKey(ev))
 		}
 	}
 	for i := range e.batch.Events {
@@ -52,11 +55,11 @@ func (s *slot) dedup() {
 			continue
 		}
 		content := uint32(fingerprint(e.batch, ev))
-		seen, isNew := s.seen.Get(max(ev.ID.Key^uint64(ev.Type)<<56, 1))
+		seen, isNew := s.seen.Get(sightingKey(ev))
 		switch {
 		case isNew:
 			seen.content = content
-			seen.day = uint32(max(0, vw.DayOf(ev.At, e.offset)))
+			seen.day = uint32(max(0, vw.DayOf(ev.At, e.offset))) | unswept
 			e.fate[i] = distinct
 		case seen.content == content:
 			e.fate[i] = duplicate
@@ -65,6 +68,9 @@ func (s *slot) dedup() {
 		}
 	}
 }
+
+// sightingKey is the key of an event's type and id.
+func sightingKey(ev *vw.Event) uint64 { return max(ev.ID.Key^uint64(ev.Type)<<56, 1) }
 
 // fingerprint is a hash of what an event says, not of how it is written: a redelivery may order its
 // fields differently.
@@ -92,23 +98,45 @@ func fingerprint(b *vw.Batch, ev *vw.Event) uint64 {
 func (s *slot) merchantLane() {
 	e := s.engine
 	b := e.batch
+	s.mine = s.mine[:0]
 	for i := e.from; i < e.to; i++ {
 		if e.fate[i] != distinct {
 			continue
 		}
 		ev := &b.Events[i]
-		if ev.Type == vw.RedemptionEvent {
-			if !s.owns(ev.Merchant.Key) {
+		// Lists and caps bind every merchant, so every slot takes them in.
+		everywhere := ev.Type == vw.CreditListEvent || ev.Type == vw.PriceEvent && ev.Kind == vw.Cap
+		if everywhere || ev.Merchant.Key != 0 && s.owns(ev.Merchant.Key) {
+			s.mine = append(s.mine, int32(i))
+		}
+	}
+	for start := 0; start < len(s.mine); start += touchBlock {
+		block := s.mine[start:min(start+touchBlock, len(s.mine))]
+		s.touch(block, MerchantLane)
+		for _, i := range block {
+			ev := &b.Events[i]
+			if k := e.visitOf[i]; k >= 0 {
+				v := &e.visits[k]
+				v.Merchant = s.merchants.profile(b, ev.Merchant, v.T)
+				s.visit(v, MerchantLane)
 				continue
 			}
-			v := &e.visits[e.visitOf[i]]
-			v.Merchant = s.merchants.profile(b, ev.Merchant, v.T)
-			s.visit(v, MerchantLane)
-			continue
-		}
-		if MerchantLane.everywhere(ev) || ev.Merchant.Key != 0 && s.owns(ev.Merchant.Key) {
 			s.merchants.apply(ev, e.effective[i])
-			s.apply(i, MerchantLane)
+			s.apply(int(i), MerchantLane)
+		}
+	}
+}
+
+// touch has the state of a block of redemptions fetched at the same time.
+func (s *slot) touch(block []int32, l Lane) {
+	e := s.engine
+	for _, id := range e.lanes[l] {
+		if t, ok := s.detectors[id].(Toucher); ok {
+			for _, i := range block {
+				if k := e.visitOf[i]; k >= 0 {
+					s.sink += t.Touch(&e.visits[k])
+				}
+			}
 		}
 	}
 }
@@ -128,15 +156,7 @@ func (s *slot) lane(l Lane) {
 	}
 	for start := 0; start < len(s.mine); start += touchBlock {
 		block := s.mine[start:min(start+touchBlock, len(s.mine))]
-		for _, id := range e.lanes[l] {
-			if t, ok := s.detectors[id].(Toucher); ok {
-				for _, i := range block {
-					if k := e.visitOf[i]; k >= 0 {
-						s.sink += t.Touch(&e.visits[k])
-					}
-				}
-			}
-		}
+		s.touch(block, l)
 		for _, i := range block {
 			if k := e.visitOf[i]; k >= 0 {
 				s.visit(&e.visits[k], l)
@@ -183,12 +203,22 @@ func (s *slot) apply(i int, l Lane) {
 func (s *slot) sweep() {
 	now := s.engine.clock.now
 	day := vw.DayOf(now, s.engine.offset)
-	for _, d := range s.detectors {
-		if w, ok := d.(Sweeper); ok {
+	weekly := day-s.swept >= 7
+	for id, d := range s.detectors {
+		if w, ok := d.(Sweeper); ok && (weekly || s.engine.specs[id].Daily) {
 			w.Sweep(now)
 		}
 	}
+	if !weekly {
+		return
+	}
+	s.swept = day
 	oldest := uint32(max(0, day-dedupHorizon))
-	s.seen.Sweep(func(_ uint64, v *sighting) bool { return v.day >= oldest })
+	s.seen.Sweep(func(_ uint64, v *sighting) bool {
+		if v.day&unswept != 0 {
+			v.day = max(v.day&^unswept, uint32(day)) // a registry row of last year that came today is remembered from today
+		}
+		return v.day >= oldest
+	})
 	s.arena.Drop(day - dedupHorizon)
 }

@@ -18,7 +18,8 @@ import (
 //   - whether the tiers form a ladder, and whether the till was the same, against merchants like it;
 //   - whether receipt numbers follow each other.
 //
-// Nulls are learned from sessions without suspicion only. State: about 150 B per session, dropped the
+// Repeats teach the null with the probability that they are honest (in sixteenths, so that sums do not
+// depend on their order), first visits as long as their session is more likely honest than not. State: about 150 B per session, dropped the
 // day after; 100 B per merchant. Source: detection.md D1; T01 of the catalogue in regulation.md §9.
 type split struct {
 	splitParams
@@ -27,7 +28,6 @@ type split struct {
 	null     *splitNull // the same in all slots, replaced by Learn
 	count    *splitNull // since the last Learn
 	evidence []IDRef
-	faces    []float64
 }
 
 type splitParams struct {
@@ -35,18 +35,16 @@ type splitParams struct {
 	Prior float64 `yaml:"prior"`
 	// FindAt is the log-odds from which a finding is raised: 0.41 is a score of 600.
 	FindAt float64 `yaml:"find_at"`
-	// Clean is the log likelihood ratio below which a session still teaches the null.
-	Clean float64 `yaml:"clean"`
 	// Shrink is how many first visits the category counts for in a merchant's null.
 	Shrink float64 `yaml:"shrink"`
 }
 
 func init() {
 	register(Spec{
-		Name: "split", Lane: CustomerLane, Typologies: []string{"T01"},
+		Name: "split", Lane: CustomerLane, Daily: true, Typologies: []string{"T01"},
 		Title: vw.Bilingual{Zh: "分单交易：同一顾客同店同日拆成多笔用券", En: "split orders: one customer, one merchant, one day, several vouchers"},
 		New: func(env *Env) (Detector, error) {
-			d := &split{splitParams: splitParams{Prior: -5.3, FindAt: 0.41, Clean: 2, Shrink: 50}, env: env}
+			d := &split{splitParams: splitParams{Prior: -5.3, FindAt: 0.41, Shrink: 500}, env: env}
 			d.null, d.count = newSplitNull(len(env.Campaign.Vouchers)), newSplitNull(len(env.Campaign.Vouchers))
 			d.null.seed()
 			return d, env.Params(&d.splitParams)
@@ -58,7 +56,8 @@ func init() {
 // session is one customer at one merchant on one day.
 type session struct {
 	last, first vw.Millis
-	llr         float64
+	llr         float64 // all but the amounts
+	amounts     float64 // of the parts: ln of F1/F0, summed up
 	orders      vw.Fen
 	discounts   vw.Fen
 	bestFace    vw.Fen
@@ -73,8 +72,12 @@ type session struct {
 	voucher     uint8
 	learned     bool // counted as clean first visit
 	ids         [8]IDRef
-	amounts     [8]int32 // fen
+	fen         [8]int32
 }
+
+// total is the session's log likelihood ratio. A fifth of splits are not cut to the threshold: so the
+// amounts can speak for a split as loud as they like, against it only as much as that.
+func (s *session) total() float64 { return s.llr + math.Log(.8*math.Exp(min(s.amounts, 20))+.2) }
 
 const (
 	overBins = 9
@@ -117,6 +120,7 @@ type splitNull struct {
 	merchant Table[merchantNull]
 }
 
+// repeatCount counts first visits, and repeats in sixteenths.
 type repeatCount struct {
 	first    int64
 	gaps     [gapBins]int64
@@ -124,10 +128,13 @@ type repeatCount struct {
 	newTier  int64
 }
 
+const whole = 16
+
 type merchantNull struct {
-	first int32
-	gaps  [gapBins]int32
-	over  [overBins]int32
+	first  int32
+	splits int32 // further parts, by their probability of being a split's, in sixteenths
+	gaps   [gapBins]int32
+	over   [overBins]int32
 }
 
 func newSplitNull(vouchers int) *splitNull {
@@ -143,9 +150,9 @@ func (n *splitNull) seed() {
 	}
 	for c := range n.category {
 		k := &n.category[c]
-		k.first, k.sameTier, k.newTier = 1000, 5, 5
+		k.first, k.sameTier, k.newTier = 1000, 5*whole, 5*whole
 		for b, p := range gapPrior {
-			k.gaps[b] = max(1, int64(math.Round(1000*p)))
+			k.gaps[b] = int64(math.Round(1000 * whole * p))
 		}
 	}
 }
@@ -169,7 +176,7 @@ func (d *split) Visit(v *Visit) {
 	over := d.overRatio(e.Merchant.Key, vt, bin)
 	if isNew {
 		s.day, s.first, s.last, s.n = int32(v.Day), v.T, v.T, 0
-		s.llr, s.firstBin, s.voucher, s.learned = over, int8(bin), e.VoucherType, true
+		s.llr, s.amounts, s.firstBin, s.voucher, s.learned = d.coached(e.Merchant.Key), over, int8(bin), e.VoucherType, true
 		m, _ := d.count.merchant.Get(e.Merchant.Key)
 		m.first++
 		m.over[bin]++
@@ -183,18 +190,25 @@ func (d *split) Visit(v *Visit) {
 		gap = -gap
 	}
 	g := gapBin(gap)
-	d.repeat(v, s, g, over)
+	newTier := s.tiers&(1<<(e.VoucherType&31)) == 0
+	d.repeat(v, s, g, over, newTier)
 	d.add(s, v, bin)
 	s.last = max(s.last, v.T)
-	if s.llr < d.Clean {
-		m, _ := d.count.merchant.Get(e.Merchant.Key)
-		m.gaps[g]++
-		k := &d.count.category[v.Category()]
-		k.gaps[g]++
-	} else if s.learned {
-		// The session turned out to be suspicious: its first visit leaves the null again.
+	// What is probably honest teaches the nulls as far as it is. The merchant's own weighs little until
+	// hundreds have come, so that one who coaches customers does not become the excuse.
+	honest := int64(math.Round(whole * (1 - logistic(d.Prior+s.total()))))
+	m, _ := d.count.merchant.Get(e.Merchant.Key)
+	m.splits += int32(whole - honest)
+	m.gaps[g] += int32(honest)
+	k := &d.count.category[v.Category()]
+	k.gaps[g] += honest
+	if newTier {
+		k.newTier += honest
+	} else {
+		k.sameTier += honest
+	}
+	if s.learned && 2*honest < whole {
 		s.learned = false
-		m, _ := d.count.merchant.Get(e.Merchant.Key)
 		m.over[s.firstBin]--
 		d.count.over[s.voucher][s.firstBin]--
 	}
@@ -221,37 +235,41 @@ func share(counts []int64, bin int) float64 {
 	return (float64(max(counts[bin], 0)) + .5) / sum
 }
 
+// coached is the log-odds by which sessions at the merchant are likelier to be splits than elsewhere,
+// from the ones before: merchants who coach their customers see many (detection.md D1, roll-up). A
+// merchant has 200 sessions of the usual share on account; less than the usual counts for nothing.
+func (d *split) coached(merchant uint64) float64 {
+	m := d.null.merchant.Find(merchant)
+	if m == nil {
+		return 0
+	}
+	usual := logistic(d.Prior)
+	return clip(math.Log((float64(m.splits)/whole+200*usual)/((float64(m.first)+200)*usual)), 0, 2.5)
+}
+
 // repeatRate is the probability that a customer of the merchant comes again within the gap bin.
 func (d *split) repeatRate(merchant uint64, c vw.Category, g int) float64 {
 	k := &d.null.category[c]
-	rate := float64(k.gaps[g]) / float64(max(k.first, 1))
+	rate := float64(k.gaps[g]) / whole / float64(max(k.first, 1))
 	if m := d.null.merchant.Find(merchant); m != nil {
-		rate = (float64(m.gaps[g]) + d.Shrink*rate) / (float64(m.first) + d.Shrink)
+		// Only upwards: what a merchant's own count leaves out as suspicious must not make repeats look rarer.
+		rate = max(rate, (float64(m.gaps[g])/whole+d.Shrink*rate)/(float64(m.first)+d.Shrink))
 	}
 	return clip(rate, 1e-5, 1)
 }
 
 // repeat adds the evidence of a further part.
-func (d *split) repeat(v *Visit, s *session, g int, over float64) {
+func (d *split) repeat(v *Visit, s *session, g int, over float64, newTier bool) {
 	e := v.Event
 	c := v.Category()
-	s.llr += over
+	s.amounts += over
 	s.llr += clip(math.Log(gapSplit[g]/d.repeatRate(e.Merchant.Key, c, g)), -2, 5)
 	k := &d.null.category[c]
 	other := clip(float64(k.newTier)/float64(k.newTier+k.sameTier), .1, .9)
-	newTier := s.tiers&(1<<(e.VoucherType&31)) == 0
 	if newTier {
 		s.llr += math.Log(.4 / other)
 	} else {
 		s.llr += math.Log(.6 / (1 - other))
-	}
-	if s.llr < d.Clean {
-		kc := &d.count.category[c]
-		if newTier {
-			kc.newTier++
-		} else {
-			kc.sameTier++
-		}
 	}
 	if e.Terminal.Key != 0 && s.terminal != 0 && v.Merchant != nil && len(v.Merchant.Terminals) > 1 {
 		same := clip(1/float64(len(v.Merchant.Terminals)), .2, .8)
@@ -289,7 +307,7 @@ func (d *split) add(s *session, v *Visit, bin int) {
 	e := v.Event
 	if int(s.n) < len(s.ids) {
 		s.ids[s.n] = v.Keep(d.env)
-		s.amounts[s.n] = int32(min(e.OrderFen, math.MaxInt32))
+		s.fen[s.n] = int32(min(e.OrderFen, math.MaxInt32))
 	}
 	s.n = min(s.n+1, 200)
 	if bin <= 1 {
@@ -307,8 +325,12 @@ func (d *split) add(s *session, v *Visit, bin int) {
 
 var splitSession = &Kind{Code: "split.session", Typology: "T01", Window: "day", Text: func(s *Signal) vw.Bilingual {
 	n, minutes, near, rate, newTiers := int(s.Observed), s.Aux[0], int(s.Aux[1]), s.Aux[2], s.Aux[3] > 1
-	zh := fmt.Sprintf("同一顾客 %s内在本店分 %d 笔用券：%s 元", spanZh(minutes), n, s.Note)
-	en := fmt.Sprintf("%d payments by one customer here within %s: ¥%s", n, spanEn(minutes), s.Note)
+	zh := fmt.Sprintf("同一顾客 %s内在本店分 %d 笔用券", spanZh(minutes), n)
+	en := fmt.Sprintf("%d payments by one customer here within %s", n, spanEn(minutes))
+	if s.Note != "" {
+		zh += "：" + s.Note + " 元"
+		en += ": ¥" + strings.ReplaceAll(s.Note, "、", ", ¥")
+	}
 	if newTiers {
 		zh += "（多档阶梯）"
 		en += " (a ladder of tiers)"
@@ -324,7 +346,8 @@ var splitSession = &Kind{Code: "split.session", Typology: "T01", Window: "day", 
 
 // tell says what the session has come to, and raises the finding when it is likely enough.
 func (d *split) tell(v *Visit, s *session, g int) {
-	if s.llr < 0.5 {
+	llr := s.total()
+	if llr < 0.5 {
 		return
 	}
 	e := v.Event
@@ -340,12 +363,12 @@ func (d *split) tell(v *Visit, s *session, g int) {
 	}
 	rate := d.repeatRate(e.Merchant.Key, v.Category(), g)
 	sig := Signal{
-		Kind: splitSession, LLR: s.llr, Observed: float64(s.n), Expected: 1 + rate, P: None, Evidence: ids,
+		Kind: splitSession, LLR: llr, Observed: float64(s.n), Expected: 1 + rate, P: None, Evidence: ids,
 		Aux: [6]float64{float64(s.last-s.first) / float64(vw.Minute), float64(s.near), rate, float64(tiers)},
 	}
-	logOdds := d.env.LogOdds(d.Prior, s.llr)
-	if s.llr > 2.5 {
-		sig.Note = yuanList(s.amounts[:min(int(s.n), len(s.amounts))])
+	logOdds := d.env.LogOdds(d.Prior, llr)
+	if llr > 2.5 {
+		sig.Note = yuanList(s.fen[:min(int(s.n), len(s.fen))])
 		sig.Peers = v.Category().String() + " " + v.Voucher.Code
 	}
 	v.Say(d.env, sig)
@@ -409,6 +432,7 @@ func learnSplit(peers []Detector, t *Tick) {
 		c.merchant.Each(func(key uint64, from *merchantNull) {
 			to, _ := null.merchant.Get(key)
 			to.first += from.first
+			to.splits += from.splits
 			for b := range from.gaps {
 				to.gaps[b] += from.gaps[b]
 			}
@@ -429,6 +453,7 @@ func learnSplit(peers []Detector, t *Tick) {
 func (n *splitNull) fade() {
 	n.merchant.Sweep(func(_ uint64, m *merchantNull) bool {
 		m.first /= 2
+		m.splits /= 2
 		for b := range m.gaps {
 			m.gaps[b] /= 2
 		}

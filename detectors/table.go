@@ -1,6 +1,10 @@
 package detectors
 
-import "math/bits"
+import (
+	"math/bits"
+	"reflect"
+	"unsafe"
+)
 
 // Table is keyed state: open addressing with linear probing over slots that hold key and value side
 // by side, so that one access is one cache miss and the garbage collector finds nothing to scan as
@@ -10,6 +14,7 @@ import "math/bits"
 // the horizon.
 type Table[V any] struct {
 	slots []entry[V]
+	pages *mapping // of slots, when they are outside the Go heap
 	n     int
 	shift uint8
 }
@@ -37,7 +42,11 @@ func (t *Table[V]) Touch(key uint64) uint64 {
 	if len(t.slots) == 0 {
 		return 0
 	}
-	return t.slots[spread(key)>>t.shift].key
+	s := &t.slots[spread(key)>>t.shift]
+	if unsafe.Sizeof(*s) > 64 {
+		return s.key + uint64(*(*byte)(unsafe.Add(unsafe.Pointer(s), 64)))
+	}
+	return s.key
 }
 
 // Find is the value of a key, or nil. The pointer is good until the next Get or Sweep.
@@ -116,8 +125,8 @@ func (t *Table[V]) Clear() {
 }
 
 func (t *Table[V]) resize(size int) {
-	old := t.slots
-	t.slots = make([]entry[V], size)
+	old, oldPages := t.slots, t.pages
+	t.slots, t.pages = newSlots[V](size)
 	t.shift = uint8(64 - bits.TrailingZeros(uint(size)))
 	t.n = 0
 	mask := uint64(size - 1)
@@ -133,6 +142,36 @@ func (t *Table[V]) resize(size int) {
 			}
 		}
 	}
+	oldPages.free()
+}
+
+// newSlots makes zeroed slots, in large pages when they are many.
+func newSlots[V any](size int) ([]entry[V], *mapping) {
+	bytes := uintptr(size) * unsafe.Sizeof(entry[V]{})
+	if bytes >= hugeBytes && pointerFree(reflect.TypeFor[V]()) {
+		if m := newPages(bytes); m != nil {
+			return unsafe.Slice((*entry[V])(m.base()), size), m
+		}
+	}
+	return make([]entry[V], size), nil
+}
+
+// pointerFree tells whether a type may live outside the Go heap.
+func pointerFree(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Array:
+		return pointerFree(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !pointerFree(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.String, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan, reflect.UnsafePointer:
+		return false
+	}
+	return true
 }
 
 // pairKey is the key of an ordered pair of keys, never 0.

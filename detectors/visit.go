@@ -22,10 +22,18 @@ type Visit struct {
 	Round    int // index into Campaign.Rounds, or -1
 	// Over is (order - threshold) / threshold; 0 for a balance voucher.
 	Over float64
+	// Amount is ln of how much likelier an amount so far above the threshold is among frauds than by the
+	// merchant's own habit; set in the merchant lane, 0 when nothing can be said.
+	Amount float64
 
-	index   int32 // of the event in the batch
-	n       uint8
-	blinds  uint8
+	index  int32 // of the event in the batch
+	n      uint8
+	blinds uint8
+	keeps  uint8
+	kept   [4]struct {
+		in *Arena
+		as IDRef
+	}
 	signals [maxSignals]Signal
 	blind   [maxBlinds]blindness
 	logit   float64
@@ -138,7 +146,17 @@ func (v *Visit) Category() vw.Category {
 	return v.Voucher.Category
 }
 
-// Keep remembers the redemption's identifier as evidence.
+// Keep remembers the redemption's identifier as evidence; once per arena, however many detectors ask.
 func (v *Visit) Keep(e *Env) IDRef {
-	return e.Arena.Keep(v.Batch.Bytes(v.Event.ID.Text), v.Day)
+	for i := range v.keeps {
+		if v.kept[i].in == e.Arena {
+			return v.kept[i].as
+		}
+	}
+	r := e.Arena.Keep(v.Batch.Bytes(v.Event.ID.Text), v.Day)
+	if int(v.keeps) < len(v.kept) {
+		v.kept[v.keeps].in, v.kept[v.keeps].as = e.Arena, r
+		v.keeps++
+	}
+	return r
 }

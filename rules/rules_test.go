@@ -153,7 +153,7 @@ func TestParamsAreDecodedStrictlyIntoTheDetectorsOwnStruct(t *testing.T) {
 
 func TestTheDetectorsOfThePolicyAreThoseOfTheProgram(t *testing.T) {
 	p := standard(t)
-	names := strings.Fields("split shared_session cashout refund_loop pair ring device price rules_merchant rules_customer rules_voucher rules_price rules_refund budget")
+	names := strings.Fields("split shared_session shared_card cashout refund_loop pair ring device card price rules_merchant rules_customer rules_voucher rules_price rules_refund budget")
 	if err := p.CheckDetectors(names); err != nil {
 		t.Error(err)
 	}

@@ -101,7 +101,7 @@ func (g *generator) commit(names []string) {
 				name: fmt.Sprintf("%s-%d", s.name, number), busy: busy}
 			days := g.w.last - g.w.Start + 1
 			f.first = g.w.Start + f.r.below(max(1, days/2))
-			f.last = min(g.w.last, f.first+f.r.among(max(3, days/4), days))
+			f.last = min(g.w.last, f.first+f.r.among(min(max(3, days/4), days), days))
 			f.intensity = f.r.between(.6, 1.4)
 			if s.commit(f) && len(f.acts) > 0 {
 				g.book.cases = append(g.book.cases, f)

@@ -437,7 +437,7 @@ func reopened(t *testing.T, open func(testing.TB, string) cases.Store) {
 	s := open(t, dir)
 	closer, ok := s.(io.Closer)
 	if !ok {
-		t.Skip("the store keeps nothing")
+		return // a store that is not closed keeps nothing
 	}
 	c, f := newCase("c1", 812), finding("f1", 1)
 	put(t, s, cases.Write{Docket: "d", Findings: []vw.Finding{f}, Case: &c})

@@ -41,7 +41,7 @@ func numbered(i int) vw.Finding {
 func TestChildIsKilled(t *testing.T) {
 	path := os.Getenv(child)
 	if path == "" {
-		t.Skip("runs as a child only")
+		return // only the child has work to do
 	}
 	d := desk(t, open(t, path))
 	for i := 0; ; i++ {

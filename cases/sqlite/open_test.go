@@ -83,23 +83,6 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestOpenWithoutRightToWrite(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may write everything")
-	}
-	path := filepath.Join(t.TempDir(), "x.db")
-	if err := open(t, path).Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, 0o400); err != nil {
-		t.Fatal(err)
-	}
-	_, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
-	if vw.CodeOf(err) != vw.Invalid || !strings.Contains(err.Error(), "right to write") {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestAnyPathIsOneFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "高平 a?b#c%20&mode=ro.db")
 	s := open(t, path)

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"voucherwatch/campaign"
 	"voucherwatch/cases"
@@ -30,8 +31,8 @@ func caseList() command {
 		f.IntVar(&q.Limit, "limit", 50, "most `CASES`, up to 1000")
 		f.StringVar(&q.Cursor, "after", "", "`CURSOR` of the page before")
 		return func(ctx context.Context, args []string, s streams) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+			if err := none(args); err != nil {
+				return err
 			}
 			store, err := openCases(ctx, path)
 			if err != nil {
@@ -97,7 +98,10 @@ func openCases(ctx context.Context, path string) (*sqlite.Store, error) {
 
 func campaignList() command {
 	return command{"campaign list", "", "list the built-in campaigns", func(*flag.FlagSet) func(context.Context, []string, streams) error {
-		return func(_ context.Context, _ []string, s streams) error {
+		return func(_ context.Context, args []string, s streams) error {
+			if err := none(args); err != nil {
+				return err
+			}
 			for _, name := range campaign.BuiltIn() {
 				fmt.Fprintln(s.out, name)
 			}
@@ -147,12 +151,15 @@ func campaignCheck() command {
 }
 
 func rulesShow() command {
-	return command{"rules show", "", "say the policy as a person would, or print its file to copy", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
+	return command{"rules show", "[FILE]", "say the policy as a person would, or print its file to copy", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		yaml := f.Bool("yaml", false, "print the built-in policy's file, to copy and change")
 		return func(_ context.Context, args []string, s streams) error {
 			name, err := one(args, "default")
 			if err != nil {
 				return err
+			}
+			if *yaml && name != "default" {
+				return usageError{errors.New("--yaml prints the built-in policy only")}
 			}
 			if *yaml {
 				_, err := s.out.Write(rules.Default())
@@ -183,6 +190,14 @@ func rulesCheck() command {
 	}}
 }
 
+// none is for commands without arguments.
+func none(args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+	}
+	return nil
+}
+
 func one(args []string, missing string) (string, error) {
 	switch {
 	case len(args) == 1:
@@ -195,7 +210,10 @@ func one(args []string, missing string) (string, error) {
 
 func detectorList() command {
 	return command{"detector list", "", "list the detectors and what they look for", func(*flag.FlagSet) func(context.Context, []string, streams) error {
-		return func(_ context.Context, _ []string, s streams) error {
+		return func(_ context.Context, args []string, s streams) error {
+			if err := none(args); err != nil {
+				return err
+			}
 			for _, d := range detectors.Specs() {
 				fmt.Fprintf(s.out, "%-16s %-9s %-24s %s\n%51s %s\n", d.Name, d.Lane, join(d.Typologies), d.Title.Zh, "", d.Title.En)
 			}
@@ -205,21 +223,15 @@ func detectorList() command {
 }
 
 func join(codes []string) string {
-	codes = slices.Clone(codes)
-	slices.Sort(codes)
-	s := ""
-	for i, c := range codes {
-		if i > 0 {
-			s += " "
-		}
-		s += c
-	}
-	return s
+	return strings.Join(slices.Sorted(slices.Values(codes)), " ")
 }
 
 func version() command {
 	return command{"version", "", "print the version", func(*flag.FlagSet) func(context.Context, []string, streams) error {
-		return func(_ context.Context, _ []string, s streams) error {
+		return func(_ context.Context, args []string, s streams) error {
+			if err := none(args); err != nil {
+				return err
+			}
 			v, revision := "devel", ""
 			if info, ok := debug.ReadBuildInfo(); ok {
 				if info.Main.Version != "" {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -38,9 +39,13 @@ type command struct {
 }
 
 func main() {
+	// Nearly all memory is large and free of pointers, so collecting often costs little and saves much.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second Ctrl+C ends a program that does not end by itself
 	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
-	stop()
 	os.Exit(code)
 }
 
@@ -53,22 +58,31 @@ func commands() []command {
 type usageError struct{ error }
 
 func run(ctx context.Context, args []string, s streams) int {
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		help(s.out)
-		if len(args) == 0 {
-			return exitUsage
+	if len(args) == 0 {
+		help(s.err)
+		return exitUsage
+	}
+	switch args[0] {
+	case "help":
+		if len(args) == 1 {
+			help(s.out)
+			return exitOK
 		}
+		args = append(args[1:len(args):len(args)], "--help")
+	case "-h", "-help", "--help":
+		help(s.out)
 		return exitOK
+	case "-version", "--version":
+		args = []string{"version"}
 	}
 	all := commands()
 	for words := min(2, len(args)); words >= 1; words-- {
 		i := slices.IndexFunc(all, func(c command) bool { return c.name == strings.Join(args[:words], " ") })
-		if i < 0 {
-			continue
+		if i >= 0 {
+			return execute(ctx, all[i], args[words:], s)
 		}
-		return execute(ctx, all[i], args[words:], s)
 	}
-	fmt.Fprintf(s.err, "voucherwatch: there is no command %q; voucherwatch help lists them\n", strings.Join(args[:min(2, len(args))], " "))
+	unknown(s.err, args)
 	return exitUsage
 }
 
@@ -77,7 +91,7 @@ func execute(ctx context.Context, c command, args []string, s streams) int {
 	f.SetOutput(io.Discard)
 	do := c.flags(f)
 	usage := func(w io.Writer) {
-		fmt.Fprintf(w, "voucherwatch %s %s\n\n%s\n", c.name, c.args, c.short)
+		fmt.Fprintf(w, "%s\n\n%s\n", strings.TrimSpace("voucherwatch "+c.name+" "+c.args), c.short)
 		first := true
 		f.VisitAll(func(x *flag.Flag) {
 			if first {
@@ -85,7 +99,7 @@ func execute(ctx context.Context, c command, args []string, s streams) int {
 				first = false
 			}
 			kind, text := flag.UnquoteUsage(x)
-			fmt.Fprintf(w, "  --%s %s\n        %s", x.Name, kind, text)
+			fmt.Fprintf(w, "%s\n        %s", strings.TrimRight("  --"+x.Name+" "+kind, " "), text)
 			if x.DefValue != "" && x.DefValue != "0" && x.DefValue != "false" {
 				fmt.Fprintf(w, " (default %s)", x.DefValue)
 			}
@@ -98,10 +112,14 @@ func execute(ctx context.Context, c command, args []string, s streams) int {
 		usage(s.out)
 		return exitOK
 	}
-	if err == nil {
-		err = do(ctx, rest, s)
+	if err != nil {
+		err = usageError{errors.New(strings.NewReplacer("defined: -", "defined: --", "flag -", "flag --", "argument: -", "argument: --").Replace(err.Error()))}
 	} else {
-		err = usageError{err}
+		out := &answer{w: s.out}
+		s.out = out
+		if err = do(ctx, rest, s); err == nil {
+			err = out.err
+		}
 	}
 	if err == nil {
 		return exitOK
@@ -122,18 +140,37 @@ func parse(f *flag.FlagSet, args []string) (rest []string, err error) {
 		if err := f.Parse(args); err != nil {
 			return nil, err
 		}
+		read := len(args) - f.NArg()
+		last := args[max(0, read-1):read]
 		args = f.Args()
-		if len(args) == 0 {
-			return rest, nil
-		}
 		// A lone "-" is standard input, what follows "--" is arguments.
+		if len(args) == 0 || slices.Equal(last, []string{"--"}) {
+			return append(rest, args...), nil
+		}
 		rest = append(rest, args[0])
 		args = args[1:]
 	}
 }
 
+// answer remembers that standard output could not be written, so that the command can fail.
+type answer struct {
+	w   io.Writer
+	err error
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	n, err := a.w.Write(p)
+	if err != nil && a.err == nil {
+		a.err = err
+	}
+	return n, err
+}
+
 // say is an error for people: what is wrong, then what to do.
 func say(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted before it was done\n  → run it again; finished results of an earlier run are as they were"
+	}
 	var e *vw.Error
 	if errors.As(err, &e) {
 		s := e.Err.Error()
@@ -157,5 +194,5 @@ Every redemption is scored as it happens; what is wrong becomes a case with its 
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-16s %s\n", c.name, c.short)
 	}
-	fmt.Fprint(w, "\nvoucherwatch COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage.\n")
+	fmt.Fprint(w, "\nBegin with voucherwatch demo. voucherwatch COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage.\n")
 }

@@ -8,18 +8,21 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
+	"unicode"
 
 	"voucherwatch/campaign"
 	"voucherwatch/internal/app"
 	"voucherwatch/simulate"
-	"voucherwatch/stream/ingest"
 
 	vw "voucherwatch"
 )
+
+// leastToken is how many characters a bearer token must have: see ingest.HandlerOptions.
+const leastToken = 16
 
 const defaultCampaign = "gaoping-2022-2"
 
@@ -33,21 +36,26 @@ func demo() command {
 		f.Float64Var(&o.Speed, "speed", 0, "`TIMES` faster than life; 0: as fast as it goes")
 		f.StringVar(&o.Dir, "dir", "", "`DIRECTORY` for events and cases (default: voucherwatch-demo in the folder for temporary files)")
 		return func(ctx context.Context, args []string, s streams) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+			if err := none(args); err != nil {
+				return err
 			}
-			if o.Speed < 0 || o.Scale <= 0 {
-				return usageError{errors.New("--speed must not be negative, --scale must be above 0")}
+			if !(o.Speed >= 0) || !inScale(o.Scale) {
+				return usageError{errors.New("--speed must not be negative, --scale must be above 0 and at most 1000")}
 			}
 			if o.Dir == "" {
 				o.Dir = os.TempDir() + "/voucherwatch-demo"
 			}
 			o.Now, o.Say, o.Wait = time.Now, s.out, wait
-			o.Progress = progress(s.err)
+			report, done := progress(s.err, time.Now)
+			o.Progress, o.Scored = report, done
+			defer done()
 			return app.Demo(ctx, o)
 		}
 	}}
 }
+
+// inScale tells whether a world of that scale can be simulated; it is false for NaN.
+func inScale(x float64) bool { return x > 0 && x <= 1000 }
 
 func wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -57,29 +65,6 @@ func wait(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// progress is a bar on a terminal, and a plain line now and then otherwise.
-func progress(w io.Writer) func(app.Progress) {
-	file, ok := w.(*os.File)
-	terminal := ok && term.IsTerminal(int(file.Fd()))
-	var last time.Time
-	day := ""
-	return func(p app.Progress) {
-		now := time.Now()
-		if terminal {
-			if now.Sub(last) < 100*time.Millisecond {
-				return
-			}
-			last = now
-			fmt.Fprintf(w, "\r\x1b[K%s  %9d events  %8d redemptions  %4d findings  %3d cases", p.Clock.Format("01-02 15:04"), p.Events, p.Redemptions, p.Findings, p.Cases)
-			return
-		}
-		if d := p.Clock.Format(time.DateOnly); d != day && now.Sub(last) > time.Second {
-			day, last = d, now
-			fmt.Fprintf(w, "%s  %d events, %d redemptions, %d findings, %d cases\n", d, p.Events, p.Redemptions, p.Findings, p.Cases)
-		}
 	}
 }
 
@@ -99,15 +84,42 @@ func replay() command {
 			case o.Slots < 0 || o.Slots > 256:
 				return usageError{errors.New("--workers must be 0 to 256")}
 			}
-			o.Events, o.Stdin, o.Now = args, s.in, time.Now
-			o.Progress = progress(s.err)
+			o.Events, o.Stdin, o.Now = args, interruptible(ctx, s.in), time.Now
+			report, done := progress(s.err, time.Now)
+			o.Progress = report
 			sum, err := app.Replay(ctx, o)
+			done()
 			if sum.PolicyVersion != "" {
 				app.WriteSummary(s.out, sum, o.Out)
 			}
 			return err
 		}
 	}}
+}
+
+// interruptible is a reader whose Read returns when ctx ends, even while the one below it waits for a
+// terminal or a pipe. It reads only when it is read.
+func interruptible(ctx context.Context, in io.Reader) io.Reader {
+	return &patient{ctx: ctx, in: in}
+}
+
+type patient struct {
+	ctx context.Context
+	in  io.Reader
+	out *io.PipeReader
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if p.out == nil {
+		var w *io.PipeWriter
+		p.out, w = io.Pipe()
+		context.AfterFunc(p.ctx, func() { _ = w.CloseWithError(p.ctx.Err()) })
+		go func() { // ends with the program when the terminal never gives anything
+			_, err := io.CopyBuffer(w, p.in, make([]byte, 256<<10))
+			_ = w.CloseWithError(err)
+		}()
+	}
+	return p.out.Read(b)
 }
 
 func serve() command {
@@ -121,13 +133,13 @@ func serve() command {
 		f.IntVar(&o.Slots, "workers", 2, "`NUMBER` of slots")
 		f.StringVar(&tokens, "token-file", "", "`FILE` with bearer tokens, one per line; or set VOUCHERWATCH_TOKENS, separated by commas")
 		return func(ctx context.Context, args []string, s streams) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+			if err := none(args); err != nil {
+				return err
 			}
 			if o.Dir == "" {
 				return usageError{errors.New("--dir is required")}
 			}
-			list := strings.FieldsFunc(os.Getenv("VOUCHERWATCH_TOKENS"), func(r rune) bool { return r == ',' })
+			list := strings.FieldsFunc(os.Getenv("VOUCHERWATCH_TOKENS"), func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 			if tokens != "" {
 				data, err := os.ReadFile(tokens)
 				if err != nil {
@@ -136,7 +148,10 @@ func serve() command {
 				list = append(list, strings.Fields(string(data))...)
 			}
 			if len(list) == 0 {
-				return usageError{errors.New("no bearer token: give --token-file or set VOUCHERWATCH_TOKENS")}
+				return usageError{errors.New("no bearer token: give --token-file with one in it, or set VOUCHERWATCH_TOKENS")}
+			}
+			if slices.ContainsFunc(list, func(token string) bool { return len(token) < leastToken }) {
+				return &vw.Error{Op: "serve", Code: vw.Invalid, Hint: "make one with: openssl rand -hex 24", Err: fmt.Errorf("a bearer token has fewer than %d characters", leastToken)}
 			}
 			o.Tokens, o.Now = list, time.Now
 			o.Logger = slog.New(slog.NewJSONHandler(s.err, nil))
@@ -160,11 +175,18 @@ func simulateCommand() command {
 		f.StringVar(&out, "out", "", "`FILE` for the events")
 		f.StringVar(&labels, "labels", "", "`FILE` for the labels")
 		return func(ctx context.Context, args []string, s streams) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+			if err := none(args); err != nil {
+				return err
 			}
-			if out == "" || labels == "" {
+			switch {
+			case out == "" || labels == "":
 				return usageError{errors.New("--out and --labels are required")}
+			case filepath.Clean(out) == filepath.Clean(labels):
+				return usageError{errors.New("--out and --labels must be two files: who is judged must not see the answers")}
+			case !inScale(o.Scale):
+				return usageError{errors.New("--scale must be above 0 and at most 1000")}
+			case o.Days < 0 || o.Merchants < 0 || o.Customers < 0:
+				return usageError{errors.New("--days, --merchants and --customers must not be negative")}
 			}
 			c, err := campaign.Load(name)
 			if err != nil {
@@ -191,7 +213,7 @@ func logSalvage() command {
 			if len(args) != 1 {
 				return usageError{errors.New("name the folder of the log")}
 			}
-			damage, err := ingest.Salvage(args[0], s.out)
+			damage, err := app.Salvage(args[0], s.out)
 			for _, d := range damage {
 				fmt.Fprintln(s.err, d)
 			}

@@ -8,10 +8,9 @@ import (
 	"maps"
 	"os"
 	"slices"
-
 	"time"
-	"voucherwatch/campaign"
 
+	"voucherwatch/campaign"
 	"voucherwatch/cases"
 	"voucherwatch/detectors"
 	"voucherwatch/rules"
@@ -60,8 +59,8 @@ func newDecoder(c *vw.Campaign, now func() time.Time) (*stream.Decoder, error) {
 	return stream.NewDecoder(o)
 }
 
-// CheckPolicy loads a policy and has every detector read its parameters.
-func CheckPolicy(nameOrFile string) (*rules.Policy, error) {
+// loadPolicy reads a policy and finds detectors in it that do not exist, or are missing.
+func loadPolicy(nameOrFile string) (*rules.Policy, error) {
 	p, err := rules.Load(nameOrFile)
 	if err != nil {
 		return nil, err
@@ -70,7 +69,13 @@ func CheckPolicy(nameOrFile string) (*rules.Policy, error) {
 	for _, s := range detectors.Specs() {
 		known = append(known, s.Name)
 	}
-	if err := p.CheckDetectors(known); err != nil {
+	return p, p.CheckDetectors(known)
+}
+
+// CheckPolicy loads a policy and has every detector read its parameters.
+func CheckPolicy(nameOrFile string) (*rules.Policy, error) {
+	p, err := loadPolicy(nameOrFile)
+	if err != nil {
 		return nil, err
 	}
 	c, err := campaign.Load(campaign.BuiltIn()[0])
@@ -95,15 +100,19 @@ func MustExist(path string) error {
 
 // WriteSummary says a replay's outcome in a few lines.
 func WriteSummary(w io.Writer, s Summary, dir string) {
-	dead := int64(0)
-	for _, n := range s.DeadLetters {
-		dead += n
+	dead, why := int64(0), ""
+	for _, code := range slices.Sorted(maps.Keys(s.DeadLetters)) {
+		dead += s.DeadLetters[code]
+		why += fmt.Sprintf(", %s %d", code, s.DeadLetters[code])
 	}
 	fmt.Fprintf(w, "%d redemptions scored (%.0f/s): %d review, %d high; %d duplicates, %d late, %d dead letters\n", s.Redemptions, s.PerSecond, s.Bands[vw.Review], s.Bands[vw.High], s.Duplicates, s.Late, dead)
 	fmt.Fprintf(w, "%d findings in %d cases; subsidy %s, of redemptions in review or above %s\n", s.Findings, s.Cases, s.SubsidyFen.Yuan(), s.AtRiskFen.Yuan())
 	for _, code := range slices.Sorted(maps.Keys(s.Typologies)) {
 		t := s.Typologies[code]
 		fmt.Fprintf(w, "  %s  %5d findings (%d review or above), %d redemptions, %s\n", code, t.Findings, t.Review, t.Redemptions, t.SubsidyFen.Yuan())
+	}
+	if dead > 0 {
+		fmt.Fprintf(w, "not read: %s; see dead_letters.ndjson\n", why[2:])
 	}
 	fmt.Fprintf(w, "results in %s\n", dir)
 }

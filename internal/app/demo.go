@@ -13,13 +13,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"voucherwatch/campaign"
 	"voucherwatch/cases"
 	"voucherwatch/cases/sqlite"
 	"voucherwatch/detectors"
-	"voucherwatch/rules"
 	"voucherwatch/simulate"
 	"voucherwatch/stream"
 
@@ -39,7 +39,9 @@ type DemoOptions struct {
 	// Wait sleeps, for Speed; it returns early when ctx ends.
 	Wait     func(ctx context.Context, d time.Duration) error
 	Progress func(Progress)
-	Say      io.Writer
+	// Scored, if set, is called between the last Progress and the account.
+	Scored func()
+	Say    io.Writer
 }
 
 // Demo simulates a campaign with labelled fraud and honest look-alikes, streams it through the real
@@ -49,7 +51,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := rules.Load(o.Policy)
+	p, err := loadPolicy(o.Policy)
 	if err != nil {
 		return err
 	}
@@ -81,7 +83,14 @@ func Demo(ctx context.Context, o DemoOptions) error {
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	r, err := newRun(c, p, runtime.GOMAXPROCS(0), store, o.Now)
+	// A campaign that is still to come is played as if it were over.
+	over := time.Unix(int64(c.End+60)*86400, 0)
+	r, err := newRun(c, p, runtime.GOMAXPROCS(0), store, func() time.Time {
+		if now := o.Now(); now.After(over) {
+			return now
+		}
+		return over
+	})
 	if err != nil {
 		return err
 	}
@@ -89,11 +98,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	t := &tally{truth: truth, review: p.Score.Review, scores: map[string]int{}}
 	r.scored = t.scored
 	started, first := o.Now(), time.Time{}
-	r.progress = func(x Progress) {
-		if o.Progress != nil {
-			o.Progress(x)
-		}
-	}
+	r.progress = o.Progress
 	if o.Speed > 0 {
 		inner := r.scored
 		r.scored = func(b *vw.Batch, out *detectors.Outcome) error {
@@ -113,30 +118,35 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	if err := r.consume(ctx, files); err != nil {
 		return err
 	}
+	if o.Scored != nil {
+		o.Scored()
+	}
 	return t.report(ctx, o, r, database)
 }
 
-// SimulateFiles writes a world's events and labels.
+// SimulateFiles writes a world's events and labels. The files get their names when both are complete.
 func SimulateFiles(ctx context.Context, o simulate.Options, events, labels string) (simulate.Summary, error) {
 	fail := func(err error) (simulate.Summary, error) {
-		return simulate.Summary{}, &vw.Error{Op: "app.Simulate", Code: vw.Unavailable, Hint: "choose files that you may write to", Err: err}
+		return simulate.Summary{}, &vw.Error{Op: "app.Simulate", Code: vw.Unavailable, Hint: "choose files that you may write to, on a disk with room", Err: err}
 	}
-	e, err := os.Create(events)
+	e, err := newPart(events)
 	if err != nil {
 		return fail(err)
 	}
-	defer func() { _ = e.Close() }()
-	l, err := os.Create(labels)
+	defer e.abandon()
+	l, err := newPart(labels)
 	if err != nil {
 		return fail(err)
 	}
-	defer func() { _ = l.Close() }()
-	s, err := simulate.Run(ctx, o, e, l)
+	defer l.abandon()
+	s, err := simulate.Run(ctx, o, e.file, l.file)
 	if err != nil {
 		return s, err
 	}
-	if err := errors.Join(e.Close(), l.Close()); err != nil {
-		return fail(err)
+	for _, finish := range []func() error{e.complete, l.complete, e.publish, l.publish} {
+		if err := finish(); err != nil {
+			return fail(err)
+		}
 	}
 	return s, nil
 }
@@ -288,7 +298,7 @@ func (t *tally) report(ctx context.Context, o DemoOptions, r *run, database stri
 			violations++
 		}
 	}
-	fmt.Fprintf(w, "  %-24s %6s    %-4s %12d of %-7d\n", "硬规则 rules broken", "", "", violations, broken)
+	fmt.Fprintf(w, "  %s %13s %12d of %d\n", padded("硬规则 rules broken", 24), "", violations, broken)
 
 	filler := map[string]bool{}
 	for _, id := range t.truth.Fillers {
@@ -319,8 +329,9 @@ func (t *tally) report(ctx context.Context, o DemoOptions, r *run, database stri
 	}
 	slices.SortFunc(tags, func(a, b string) int { return cmp.Or(len(a)-len(b), cmp.Compare(a, b)) })
 	for _, tag := range tags {
-		fmt.Fprintf(w, "  %-4s %-44s %4d of %d\n", tag, lookAlikeTitle(tag), byTag[tag], honestTag[tag])
+		fmt.Fprintf(w, "  %-4s %s %4d of %d\n", tag, padded(lookAlikeTitle(tag), 44), byTag[tag], honestTag[tag])
 	}
+
 	return t.explain(ctx, w, r, database)
 }
 
@@ -363,6 +374,17 @@ func schemeTitle(id string) string {
 		}
 	}
 	return id
+}
+
+// padded fills a text up to a width in terminal columns; Chinese characters take two.
+func padded(s string, width int) string {
+	for _, r := range s {
+		width--
+		if r >= 0x2e80 {
+			width--
+		}
+	}
+	return s + strings.Repeat(" ", max(0, width))
 }
 
 // lookAlikeTitle names the honest look-alikes.

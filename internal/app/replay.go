@@ -63,8 +63,15 @@ type Summary struct {
 	AtRiskFen     vw.Fen                     `json:"subsidy_at_risk_fen"` // of redemptions in review or above
 	StakeFen      vw.Fen                     `json:"findings_subsidy_fen"`
 	Faults        []string                   `json:"faults,omitempty"` // inputs that broke off
+	State         map[string]StateSize       `json:"state"`            // at the end, by detector
 	WallSeconds   float64                    `json:"wall_seconds"`
 	PerSecond     float64                    `json:"redemptions_per_second"`
+}
+
+// StateSize is how much a detector remembers.
+type StateSize struct {
+	Keys  int `json:"keys"`
+	Bytes int `json:"bytes"`
 }
 
 // TypologySummary counts the findings of one typology.
@@ -84,7 +91,7 @@ func Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	p, err := rules.Load(o.Policy)
+	p, err := loadPolicy(o.Policy)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -96,16 +103,16 @@ func Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 	if o.Slots == 0 {
 		o.Slots = runtime.GOMAXPROCS(0)
 	}
-	out, err := newResultFiles(o.Out)
-	if err != nil {
-		return Summary{}, err
-	}
-	defer out.abandon()
 	r, err := newRun(c, p, o.Slots, cases.NewMemory(), o.Now)
 	if err != nil {
 		return Summary{}, err
 	}
 	defer r.engine.Close()
+	out, err := newResultFiles(o.Out)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer out.abandon()
 	r.scores = out.scores
 	r.dead = stream.NewDeadLetterWriter(out.dead)
 	r.progress = o.Progress
@@ -225,7 +232,10 @@ func (r *run) letters(dead []vw.DeadLetter) error {
 	if r.dead == nil {
 		return nil
 	}
-	return r.dead.Write(dead)
+	if err := r.dead.Write(dead); err != nil {
+		return writeError("dead letters", err)
+	}
+	return nil
 }
 
 // deliver takes what the engine found to the desk.
@@ -275,6 +285,10 @@ func (r *run) summary() Summary {
 		Bands:      map[vw.Band]int64{vw.Low: st.Bands[0], vw.Review: st.Bands[1], vw.High: st.Bands[2]},
 		Typologies: map[string]TypologySummary{}, SubsidyFen: st.Subsidy, AtRiskFen: st.AtRisk,
 	}
+	s.State = map[string]StateSize{}
+	for name, size := range r.engine.Size() {
+		s.State[name] = StateSize{size[0], size[1]}
+	}
 	for t := vw.MerchantEvent; t < vw.EventTypes; t++ {
 		s.Events[t.String()] = st.Events[t]
 	}
@@ -292,40 +306,51 @@ func (r *run) summary() Summary {
 	return s
 }
 
-// resultFiles are the outputs of a replay. They get their names when they are complete: a replay that
-// fails leaves the last results as they were.
+// resultFiles are the outputs of a replay. They get their names when all of them are complete: a replay
+// that fails leaves the last results as they were. summary.json goes first and comes last, so where it
+// is, the files beside it belong together.
 type resultFiles struct {
 	dir          string
 	scores, dead *bufio.Writer
-	open         []*os.File
+	parts        []*part
 }
 
 func newResultFiles(dir string) (*resultFiles, error) {
-	const op = "app.Replay"
+	const op, hint = "app.Replay", "choose a directory that you may write to with --out"
 	if dir == "" {
-		return nil, &vw.Error{Op: op, Code: vw.Invalid, Hint: "name a directory with --out", Err: errors.New("no output directory")}
+		return nil, &vw.Error{Op: op, Code: vw.Invalid, Hint: hint, Err: errors.New("no output directory")}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, &vw.Error{Op: op, Code: vw.Unavailable, Hint: "choose a directory that you may write to", Err: err}
+		return nil, &vw.Error{Op: op, Code: vw.Unavailable, Hint: hint, Err: err}
 	}
 	f := &resultFiles{dir: dir}
 	for _, w := range []struct {
 		name string
 		into **bufio.Writer
 	}{{"scores.ndjson", &f.scores}, {"dead_letters.ndjson", &f.dead}} {
-		file, err := os.Create(filepath.Join(dir, w.name+".part"))
-		if err != nil {
+		var err error
+		if *w.into, err = f.begin(w.name); err != nil {
 			f.abandon()
-			return nil, &vw.Error{Op: op, Code: vw.Unavailable, Hint: "choose a directory that you may write to", Err: err}
+			return nil, &vw.Error{Op: op, Code: vw.Unavailable, Hint: hint, Err: err}
 		}
-		f.open = append(f.open, file)
-		*w.into = bufio.NewWriterSize(file, 1<<20)
 	}
 	return f, nil
 }
 
+func (f *resultFiles) begin(name string) (*bufio.Writer, error) {
+	p, err := newPart(filepath.Join(f.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	f.parts = append(f.parts, p)
+	return bufio.NewWriterSize(p.file, 1<<20), nil
+}
+
 func writeError(what string, err error) error {
-	return &vw.Error{Op: "app.Replay", Code: vw.Unavailable, Hint: "make room on the disk and replay again; the inputs are untouched", Err: fmt.Errorf("write %s: %w", what, err)}
+	if e, ok := errors.AsType[*vw.Error](err); ok {
+		err = e.Err // one hint is enough
+	}
+	return &vw.Error{Op: "app.Replay", Code: vw.Unavailable, Hint: "make room on the disk, then run it again: the inputs and the last results are as they were", Err: fmt.Errorf("write %s: %w", what, err)}
 }
 
 // results writes findings and cases.
@@ -355,12 +380,10 @@ func (f *resultFiles) results(ctx context.Context, r *run) error {
 }
 
 func (f *resultFiles) lines(name string, write func(enc func(any) error) error) error {
-	file, err := os.Create(filepath.Join(f.dir, name+".part"))
+	w, err := f.begin(name)
 	if err != nil {
 		return writeError(name, err)
 	}
-	f.open = append(f.open, file)
-	w := bufio.NewWriterSize(file, 1<<20)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	if err := write(enc.Encode); err != nil {
@@ -374,29 +397,33 @@ func (f *resultFiles) lines(name string, write func(enc func(any) error) error) 
 
 // close completes the files and gives them their names.
 func (f *resultFiles) close(s Summary) error {
-	for _, w := range []*bufio.Writer{f.scores, f.dead} {
-		if err := w.Flush(); err != nil {
-			return writeError("results", err)
-		}
+	const summary = "summary.json"
+	if err := errors.Join(f.scores.Flush(), f.dead.Flush()); err != nil {
+		return writeError("scores and dead letters", err)
 	}
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		return writeError("summary", err)
+		return writeError(summary, err)
 	}
-	if err := os.WriteFile(filepath.Join(f.dir, "summary.json.part"), append(text, '\n'), 0o644); err != nil {
-		return writeError("summary", err)
+	w, err := f.begin(summary)
+	if err != nil {
+		return writeError(summary, err)
 	}
-	names := []string{"summary.json"}
-	for _, file := range f.open {
-		if err := file.Close(); err != nil {
+	_, _ = w.Write(append(text, '\n')) // the writer keeps its first error for Flush
+	if err := w.Flush(); err != nil {
+		return writeError(summary, err)
+	}
+	for _, p := range f.parts {
+		if err := p.complete(); err != nil {
 			return writeError("results", err)
 		}
-		names = append(names, filepath.Base(file.Name()[:len(file.Name())-len(".part")]))
 	}
-	f.open = nil
-	for _, name := range names {
-		if err := os.Rename(filepath.Join(f.dir, name+".part"), filepath.Join(f.dir, name)); err != nil {
-			return writeError(name, err)
+	if err := os.Remove(filepath.Join(f.dir, summary)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return writeError(summary, err)
+	}
+	for _, p := range f.parts {
+		if err := p.publish(); err != nil {
+			return &vw.Error{Op: "app.Replay", Code: vw.Conflict, Hint: "give each replay an --out of its own, then run it again", Err: err}
 		}
 	}
 	return nil
@@ -404,9 +431,7 @@ func (f *resultFiles) close(s Summary) error {
 
 // abandon drops what is not complete.
 func (f *resultFiles) abandon() {
-	for _, file := range f.open {
-		_ = file.Close()
-		_ = os.Remove(file.Name())
+	for _, p := range f.parts {
+		p.abandon()
 	}
-	f.open = nil
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"voucherwatch/campaign"
+	"voucherwatch/cases"
 	"voucherwatch/cases/sqlite"
-	"voucherwatch/rules"
 	"voucherwatch/stream"
 	"voucherwatch/stream/ingest"
 
@@ -40,6 +40,10 @@ type ServeOptions struct {
 	Now      func() time.Time
 	// Listening, if set, is told the address when the server answers.
 	Listening func(net.Addr)
+
+	// Where a test holds up the consumer.
+	consuming  func()
+	maxBacklog int64
 }
 
 // Serve takes events over HTTP, scores them and opens cases, on one machine. Events are durable in a
@@ -50,7 +54,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	p, err := rules.Load(o.Policy)
+	p, err := loadPolicy(o.Policy)
 	if err != nil {
 		return err
 	}
@@ -58,7 +62,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return &vw.Error{Op: "app.Serve", Code: vw.Unavailable, Hint: "choose a directory that you may write to with --dir", Err: err}
 	}
 	reg := prometheus.NewRegistry()
-	events, err := ingest.OpenLog(ingest.Options{Dir: filepath.Join(o.Dir, "log"), RetainBytes: 1 << 62, Metrics: reg, Logger: o.Logger})
+	events, err := ingest.OpenLog(ingest.Options{Dir: filepath.Join(o.Dir, "log"), RetainBytes: 1 << 62, MaxBacklog: o.maxBacklog, Metrics: reg, Logger: o.Logger})
 	if err != nil {
 		return err
 	}
@@ -77,7 +81,10 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer r.engine.Close()
-	s := &server{run: r, log: events, logger: o.Logger, metrics: newMetrics(reg), dir: o.Dir}
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
+	s := &server{run: r, log: events, logger: o.Logger, metrics: newMetrics(reg), dir: o.Dir, consuming: o.consuming}
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -115,7 +122,11 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		<-ctx.Done()
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 8*time.Second)
 		defer cancel()
-		return web.Shutdown(stop)
+		if err := web.Shutdown(stop); err != nil {
+			o.Logger.Warn("connections cut off", slog.Any("err", err))
+			return web.Close()
+		}
+		return nil
 	})
 	group.Go(func() error {
 		err := s.consume(ctx)
@@ -135,9 +146,11 @@ type server struct {
 	metrics *metrics
 	dir     string
 	ready   atomic.Bool
-	files   [2]*os.File
-	scores  *bufio.Writer
-	dead    *bufio.Writer
+	// consuming, if set, is called before each batch.
+	consuming func()
+	files     [2]*os.File
+	scores    *bufio.Writer
+	dead      *bufio.Writer
 }
 
 // open begins the result files anew: reading the log again writes them again.
@@ -172,22 +185,31 @@ func (s *server) consume(ctx context.Context) error {
 	var batch vw.Batch
 	chunk := stream.Chunk{Source: "ingest", First: 1}
 	uncommitted := 0
-	if (ingest.Position{}) == s.log.End() {
-		s.ready.Store(true)
+	// Ready is when all is read that was there at the start; under steady load the end is never met.
+	first, target := firstPosition(), s.log.End()
+	if target.Compare(first) <= 0 {
+		s.caughtUp()
 	}
 	for rec, err := range s.log.Read(ctx, ingest.Position{}) {
 		if err != nil {
 			return err
 		}
+		if chunk.First == 1 && rec.At.Compare(first) > 0 {
+			return &vw.Error{Op: "app.Serve", Code: vw.Internal, Hint: "restore the oldest files of the log from a copy; or move the whole directory away and post the events again",
+				Err: fmt.Errorf("the log begins with batch %d: the state cannot be rebuilt without those before", rec.Seq)}
+		}
+		if s.consuming != nil {
+			s.consuming()
+		}
 		chunk.Data = append(chunk.Data[:0], rec.Data...)
-		lines := int64(strings.Count(string(rec.Data), "\n"))
+		lines := int64(bytes.Count(rec.Data, []byte{'\n'}))
 		stream.DecodeChunk(s.run.decoder, &chunk, &batch)
 		chunk.First += lines
 		if err := s.run.batch(ctx, &batch, nil); err != nil {
 			return err
 		}
-		caughtUp := rec.Next.Compare(s.log.End()) == 0
-		if uncommitted += len(rec.Data); caughtUp || uncommitted > commitEvery {
+		atEnd := rec.Next.Compare(s.log.End()) == 0
+		if uncommitted += len(rec.Data); atEnd || uncommitted > commitEvery {
 			if err := errors.Join(s.scores.Flush(), s.dead.Flush()); err != nil {
 				return writeError("results", err)
 			}
@@ -199,11 +221,42 @@ func (s *server) consume(ctx context.Context) error {
 			uncommitted = 0
 		}
 		s.metrics.observe(s.run)
-		if caughtUp && s.ready.CompareAndSwap(false, true) {
-			s.logger.Info("caught up", slog.Int64("redemptions", s.run.engine.Stats().Scored))
+		if rec.Next.Compare(target) >= 0 {
+			s.caughtUp()
 		}
 	}
 	return nil
+}
+
+func (s *server) caughtUp() {
+	if s.ready.CompareAndSwap(false, true) {
+		s.logger.Info("caught up", slog.Int64("redemptions", s.run.engine.Stats().Scored))
+	}
+}
+
+// firstPosition lies at the first batch that a log ever had.
+func firstPosition() (p ingest.Position) {
+	_ = p.UnmarshalText([]byte("0-0-1")) // the spelling is right, which is all that can fail
+	return p
+}
+
+// recall counts the cases that the store has from before a restart: reading the log again does not
+// change them.
+func (r *run) recall(ctx context.Context) error {
+	f := cases.Filter{Limit: 1000}
+	for {
+		page, err := r.store.List(ctx, f)
+		if err != nil {
+			return err
+		}
+		for i := range page.Cases {
+			r.caseIDs[page.Cases[i].CaseID] = true
+		}
+		if page.Next == "" {
+			return nil
+		}
+		f.Cursor = page.Next
+	}
 }
 
 // metrics are the engine's counts for Prometheus.

@@ -58,6 +58,7 @@ func TestEachRuleCatchesItsBadExample(t *testing.T) {
 		{"math/rand/v2 is another package", map[string]string{"x.go": body(`"math/rand/v2"`, "rand.A()")}, nil},
 		{"unsafe for a size", map[string]string{"x.go": body(`"unsafe"`, "_ = unsafe.Sizeof(1)")}, nil},
 		{"unsafe for a string over bytes", map[string]string{"x.go": body(`"unsafe"`, "_ = unsafe.String(p, unsafe.Sizeof(1))")}, []string{"unsafe for more than sizes"}},
+		{"unsafe where a reason is given", map[string]string{"detectors/table.go": body(`"unsafe"`, "_ = unsafe.SliceData(p)")}, nil},
 		{"net/smtp", map[string]string{"x.go": body(`"net/smtp"`, "smtp.A()")}, []string{"imports net/smtp"}},
 		{"a package below a banned module", map[string]string{"x.go": ok, "x_test.go": body(`"github.com/stretchr/testify/assert"`, "assert.A()")}, []string{"imports github.com/stretchr/testify/assert"}},
 

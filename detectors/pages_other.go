@@ -1,0 +1,15 @@
+//go:build !linux
+
+package detectors
+
+import "unsafe"
+
+const hugeBytes = 4 << 20
+
+type mapping struct{}
+
+func newPages(uintptr) *mapping { return nil }
+
+func (*mapping) free() {}
+
+func (*mapping) base() unsafe.Pointer { return nil }

@@ -1,0 +1,49 @@
+package detectors
+
+import (
+	"testing"
+
+	vw "voucherwatch"
+)
+
+// A redemption that comes a little late, after midnight has passed, is not a further day out.
+func TestLateRedemptionsAroundMidnightAreNoFurtherDays(t *testing.T) {
+	c := rulesCampaign()
+	got, _ := rulesDetector(t, "pair", c)
+	d := got.(*pair)
+	var v *Visit
+	for _, at := range []string{"2022-09-22 23:50:00", "2022-09-23 00:05:00", "2022-09-22 23:55:00", "2022-09-23 00:10:00", "2022-09-22 23:58:00", "2022-09-23 00:15:00"} {
+		v = rulesVisit(c, rulesBatch(), 1, rulesMoment(t, at))
+		d.Visit(v)
+	}
+	days := d.pairs.Find(pairKey(v.Event.Customer.Key, v.Event.Merchant.Key)).days
+	if out := d.customers.Find(v.Event.Customer.Key).days; days != 2 || out != 2 {
+		t.Errorf("%d days at the shop of %d days out, want 2 of 2", days, out)
+	}
+}
+
+// Of the further days of a shop's customers those spent there are a part, whoever comes in which order.
+func TestFurtherDaysAreCountedPerMerchant(t *testing.T) {
+	c := rulesCampaign()
+	got, _ := rulesDetector(t, "pair", c)
+	d := got.(*pair)
+	visit := func(customer, merchant uint64, day int) {
+		v := rulesVisit(c, rulesBatch(), customer, rulesMoment(t, "2022-09-20 12:00:00")+vw.Millis(day)*vw.Day)
+		v.Event.Merchant.Key = merchant
+		v.Merchant.Key = merchant
+		d.Visit(v)
+	}
+	for day := range 5 { // customer 1 alternates: days 0, 2, 4 at shop 7, days 1, 3 at shop 8
+		visit(1, uint64(7+day%2), day)
+	}
+	visit(1, 7, 4) // twice a day is one day
+	visit(2, 7, 5) // a newcomer has no further days
+	for merchant, want := range map[uint64]returns{7: {further: 4, here: 2}, 8: {further: 4, here: 1}} {
+		if got := d.count.Find(merchant); got == nil || *got != want {
+			t.Errorf("shop %d: %+v, want %+v", merchant, got, want)
+		}
+	}
+	if n := d.histogram[vw.Fuel]; n[4][2] != 1 || n[3][1] != 1 || n[2][1] != 0 {
+		t.Errorf("pairs by further days and days here: %v", n)
+	}
+}
