@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -164,8 +163,14 @@ func BenchmarkScore(b *testing.B) {
 			b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/float64(n), "cpu-ns/redemption")
 		}
 	})
-	for _, slots := range []int{1, 2} {
-		b.Run("slots="+strconv.Itoa(slots), func(b *testing.B) {
+	hot := makeTraffic(400_000, 3000, 200_000, .2) // one merchant has a fifth of it
+	for _, run := range []struct {
+		name  string
+		slots int
+		t     traffic
+	}{{"slots=1", 1, t}, {"slots=2", 2, t}, {"slots=2,hot", 2, hot}} {
+		slots, t := run.slots, run.t
+		b.Run(run.name, func(b *testing.B) {
 			for range b.N {
 				b.StopTimer()
 				s := newScorer(b, slots)
