@@ -147,7 +147,7 @@ func TestCashoutAndWhatLooksLikeIt(t *testing.T) {
 	}
 }
 
-// The e-detector promises one false alarm in e^13.4 = 660,000 updates when the null is right, and cash-out
+// The e-detector promises one false alarm in e^16 = nine million updates when the null is right, and cash-out
 // must keep near that on worlds without fraud but with every look-alike: in some 22,000 redemptions none
 // is expected, and two would have a probability below one in a thousand.
 func TestCashoutOnHonestCampaigns(t *testing.T) {

@@ -72,6 +72,16 @@ func loadPolicy(nameOrFile string) (*rules.Policy, error) {
 	return p, p.CheckDetectors(known)
 }
 
+// plan loads what a run is judged by: a campaign and a policy.
+func plan(campaignName, policyName string) (*vw.Campaign, *rules.Policy, error) {
+	c, err := campaign.Load(campaignName)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := loadPolicy(policyName)
+	return c, p, err
+}
+
 // CheckPolicy loads a policy and has every detector read its parameters.
 func CheckPolicy(nameOrFile string) (*rules.Policy, error) {
 	p, err := loadPolicy(nameOrFile)

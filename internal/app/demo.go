@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"voucherwatch/campaign"
 	"voucherwatch/cases"
 	"voucherwatch/cases/sqlite"
 	"voucherwatch/detectors"
@@ -47,11 +46,7 @@ type DemoOptions struct {
 // Demo simulates a campaign with labelled fraud and honest look-alikes, streams it through the real
 // pipeline into an SQLite file of cases, and says what was caught, missed and wrongly accused.
 func Demo(ctx context.Context, o DemoOptions) error {
-	c, err := campaign.Load(o.Campaign)
-	if err != nil {
-		return err
-	}
-	p, err := loadPolicy(o.Policy)
+	c, p, err := plan(o.Campaign, o.Policy)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"time"
 
-	"voucherwatch/campaign"
 	"voucherwatch/cases"
 	"voucherwatch/detectors"
 	"voucherwatch/rules"
@@ -87,11 +86,7 @@ type TypologySummary struct {
 // input that broke off is an error too, after everything that could be read was written.
 func Replay(ctx context.Context, o ReplayOptions) (Summary, error) {
 	started := o.Now()
-	c, err := campaign.Load(o.Campaign)
-	if err != nil {
-		return Summary{}, err
-	}
-	p, err := loadPolicy(o.Policy)
+	c, p, err := plan(o.Campaign, o.Policy)
 	if err != nil {
 		return Summary{}, err
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
-	"voucherwatch/campaign"
 	"voucherwatch/cases"
 	"voucherwatch/cases/sqlite"
 	"voucherwatch/stream"
@@ -50,11 +49,7 @@ type ServeOptions struct {
 // log before they are acknowledged; at a start the whole log is read again, which rebuilds the state
 // and the same scores, findings and cases, and then new events follow. It ends when ctx does.
 func Serve(ctx context.Context, o ServeOptions) error {
-	c, err := campaign.Load(o.Campaign)
-	if err != nil {
-		return err
-	}
-	p, err := loadPolicy(o.Policy)
+	c, p, err := plan(o.Campaign, o.Policy)
 	if err != nil {
 		return err
 	}
