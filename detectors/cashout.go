@@ -707,5 +707,5 @@ func (d *cashout) Sweep(now vw.Millis) {
 }
 
 func (d *cashout) Size() (keys, bytes int) {
-	return len(d.states), 512*len(d.states) + d.seen.Bytes(16) + d.devices.Bytes(24)
+	return len(d.states), 512*len(d.states) + d.seen.Bytes() + d.devices.Bytes()
 }

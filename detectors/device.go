@@ -316,5 +316,5 @@ func (d *gathering) Sweep(now vw.Millis) {
 }
 
 func (d *gathering) Size() (keys, bytes int) {
-	return d.holders.Len(), d.holders.Bytes(24) + d.shared.Bytes(8+256) + d.log.bytes()
+	return d.holders.Len(), d.holders.Bytes() + d.shared.Bytes() + d.log.bytes()
 }

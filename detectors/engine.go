@@ -116,7 +116,7 @@ type slot struct {
 	appliers  [][]int // by event type: indexes of detectors that want it
 	arena     Arena
 	merchants *merchants
-	seen      Table[sighting]
+	seen      Small[sighting]
 	found     []proposal
 	cause     int32
 	mine      []int32
@@ -290,7 +290,7 @@ func (e *Engine) Size() map[string][2]int {
 				add(e.specs[id].Name, keys, bytes)
 			}
 		}
-		add("seen", s.seen.Len(), s.seen.Bytes(16))
+		add("seen", s.seen.Len(), s.seen.Bytes())
 		add("ids", 0, s.arena.Size())
 		add("merchants", len(s.merchants.byKey), 300*len(s.merchants.byKey))
 	}

@@ -7,11 +7,10 @@ import (
 )
 
 // Random access to a large table misses the TLB on almost every read with pages of 4 KiB; with pages of
-// 2 MiB, which Linux gives to whom asks (madvise), a miss costs about half. So tables from hugeBytes on
-// live in mappings of their own, outside the Go heap. They hold no pointers.
+// 2 MiB, which Linux gives to whom asks (madvise), a miss costs about half. So large tables live in
+// mappings of their own, outside the Go heap. They hold no pointers.
 
 const (
-	hugeBytes  = 4 << 20
 	mapHuge    = 14 // MADV_HUGEPAGE
 	pageOfHuge = 2 << 20
 )

@@ -4,8 +4,6 @@ package detectors
 
 import "unsafe"
 
-const hugeBytes = 4 << 20
-
 type mapping struct{}
 
 func newPages(uintptr) *mapping { return nil }

@@ -321,5 +321,5 @@ func (d *pair) Sweep(now vw.Millis) {
 }
 
 func (d *pair) Size() (keys, bytes int) {
-	return d.pairs.Len(), d.pairs.Bytes(16) + d.customers.Bytes(112) + d.ids.Bytes(256)
+	return d.pairs.Len(), d.pairs.Bytes() + d.customers.Bytes() + d.ids.Bytes()
 }

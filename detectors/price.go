@@ -118,7 +118,7 @@ func newPrice(env *Env) (Detector, error) {
 
 // Size counts the series and what the merchants hold.
 func (d *priceDetector) Size() (keys, bytes int) {
-	bytes = d.items.Bytes(int(unsafe.Sizeof(entry[priceItem]{}))) + d.merchants.Bytes(int(unsafe.Sizeof(entry[priceMerchant]{})))
+	bytes = d.items.Bytes() + d.merchants.Bytes()
 	for _, s := range d.pending {
 		bytes += cap(s) * int(unsafe.Sizeof(pricePending{}))
 	}

@@ -207,5 +207,5 @@ func (d *refundLoop) Sweep(now vw.Millis) {
 }
 
 func (d *refundLoop) Size() (keys, bytes int) {
-	return d.merchants.Len() + d.pairs.Len(), d.merchants.Bytes(24) + d.pairs.Bytes(24)
+	return d.merchants.Len() + d.pairs.Len(), d.merchants.Bytes() + d.pairs.Bytes()
 }

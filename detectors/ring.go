@@ -165,7 +165,7 @@ func (d *ring) Sweep(now vw.Millis) {
 }
 
 func (d *ring) Size() (keys, bytes int) {
-	return d.customers.Len(), d.customers.Bytes(32) + d.log.bytes() + d.cells.Bytes(40)
+	return d.customers.Len(), d.customers.Bytes() + d.log.bytes() + d.cells.Bytes()
 }
 
 // knownRing is a ring that was found. It keeps its name while it keeps two of its merchants.

@@ -167,4 +167,4 @@ func (d *rulesCustomer) Sweep(now vw.Millis) {
 }
 
 // Size counts the cycles.
-func (d *rulesCustomer) Size() (keys, bytes int) { return d.cycles.Len(), d.cycles.Bytes(80) }
+func (d *rulesCustomer) Size() (keys, bytes int) { return d.cycles.Len(), d.cycles.Bytes() }

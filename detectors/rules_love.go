@@ -170,5 +170,5 @@ func (l *loveRules) at(customer uint64, t vw.Millis) aidRow {
 }
 
 func (l *loveRules) size() (keys, bytes int) {
-	return l.accounts.Len() + len(l.rows), l.accounts.Bytes(24) + l.spends.Bytes(24) + 200*len(l.rows)
+	return l.accounts.Len() + len(l.rows), l.accounts.Bytes() + l.spends.Bytes() + 200*len(l.rows)
 }

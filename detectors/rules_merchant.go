@@ -367,7 +367,7 @@ func (d *rulesMerchant) stored(v *Visit) {
 
 // Size counts the listed and the barred.
 func (d *rulesMerchant) Size() (keys, bytes int) {
-	return d.lists.Len() + len(d.barred), d.lists.Bytes(32) + 100*len(d.barred)
+	return d.lists.Len() + len(d.barred), d.lists.Bytes() + 100*len(d.barred)
 }
 
 // learnRulesMerchant decides whether the registry is whole enough to say that a merchant is not in it.

@@ -200,7 +200,7 @@ func (d *rulesRefund) Sweep(now vw.Millis) {
 
 // Size counts the redemptions remembered.
 func (d *rulesRefund) Size() (keys, bytes int) {
-	return d.orders.Len() + len(d.waiting), d.orders.Bytes(56) + 128*len(d.waiting)
+	return d.orders.Len() + len(d.waiting), d.orders.Bytes() + 128*len(d.waiting)
 }
 
 // learnRulesRefund raises the refunds that waited in vain. It may say so only where the stream has seen

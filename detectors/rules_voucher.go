@@ -191,5 +191,5 @@ func (d *rulesVoucher) Sweep(now vw.Millis) {
 // Size counts the vouchers.
 func (d *rulesVoucher) Size() (keys, bytes int) {
 	keys, bytes = d.love.size()
-	return keys + d.uses.Len(), bytes + d.uses.Bytes(80) + d.returned.Bytes(16) + d.claims.pending.Bytes(80) + d.ids.Size()
+	return keys + d.uses.Len(), bytes + d.uses.Bytes() + d.returned.Bytes() + d.claims.pending.Bytes() + d.ids.Size()
 }

@@ -229,5 +229,5 @@ func (d *sharedSession) Sweep(now vw.Millis) {
 }
 
 func (d *sharedSession) Size() (keys, bytes int) {
-	return d.sessions.Len() + d.owners.Len(), d.sessions.Bytes(8+192) + d.owners.Bytes(24)
+	return d.sessions.Len() + d.owners.Len(), d.sessions.Bytes() + d.owners.Bytes()
 }

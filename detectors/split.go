@@ -469,7 +469,7 @@ func (d *split) Sweep(now vw.Millis) {
 	d.sessions.Sweep(func(_ uint64, s *session) bool { return s.day >= day })
 }
 
-func (d *split) Size() (keys, bytes int) { return d.sessions.Len(), d.sessions.Bytes(224) }
+func (d *split) Size() (keys, bytes int) { return d.sessions.Len(), d.sessions.Bytes() }
 
 func yuanList(fen []int32) string {
 	var b strings.Builder

@@ -1,18 +1,40 @@
 package detectors
 
 import (
-	"math/bits"
 	"math/rand/v2"
 	"reflect"
 	"testing"
 )
 
+// keyed is what Table and Small have in common.
+type keyed[V any] interface {
+	Len() int
+	Bytes() int
+	Touch(key uint64) uint64
+	Find(key uint64) *V
+	Get(key uint64) (*V, bool)
+	Sweep(keep func(uint64, *V) bool)
+	Clear()
+	Each(f func(uint64, *V))
+}
+
+// tables are both kinds, empty.
+func tables[V any]() map[string]keyed[V] {
+	return map[string]keyed[V]{"table": &Table[V]{}, "small": &Small[V]{}}
+}
+
 // A model test: whatever is done to a table is done to a Go map, and both must hold the same. Keys are
 // few and agree in the bits that spread looks at, so that probe runs are long and wrap around.
 func TestTableAgainstAMap(t *testing.T) {
+	for name := range tables[int]() {
+		t.Run(name, func(t *testing.T) { againstAMap(t, func() keyed[int] { return tables[int]()[name] }) })
+	}
+}
+
+func againstAMap(t *testing.T, empty func() keyed[int]) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 5))
-		var table Table[int]
+		table := empty()
 		model := map[uint64]int{}
 		pool := make([]uint64, 3000)
 		for i := range pool {
@@ -89,58 +111,119 @@ func unspread(h uint64) uint64 {
 	return h * inverse
 }
 
+// What a table held in the period before last is what it keeps: one that fills every day does not grow
+// anew every day, and one that was full once does not hold the memory for ever.
 func TestTableGrowsAndGivesMemoryBack(t *testing.T) {
-	var table Table[int32]
-	if table.Bytes(16) != 0 || table.Find(1) != nil || table.Touch(1) != 0 {
-		t.Error("an empty table holds something")
+	const n, each = 100_000, 12 // bytes of key and value
+	for name, table := range tables[int32]() {
+		t.Run(name, func(t *testing.T) {
+			if table.Bytes() != 0 || table.Find(1) != nil || table.Touch(1) != 0 {
+				t.Error("an empty table holds something")
+			}
+			table.Sweep(func(uint64, *int32) bool { return false })
+			fill := func() {
+				for k := range uint64(n) {
+					table.Get(k + 1)
+				}
+			}
+			fill()
+			full := table.Bytes()
+			if full < n*each || full > 5*n*each {
+				t.Errorf("%d keys take %d bytes", n, full)
+			}
+			few := func(key uint64, _ *int32) bool { return key <= 10 }
+			table.Sweep(few)
+			if table.Len() != 10 || table.Bytes() != full {
+				t.Errorf("after the night: %d keys, %d bytes of %d", table.Len(), table.Bytes(), full)
+			}
+			for k := range uint64(n) {
+				if got := table.Find(k+1) != nil; got != (k < 10) {
+					t.Fatalf("key %d after the sweep: %v", k+1, got)
+				}
+			}
+			fill()
+			if table.Bytes() != full {
+				t.Errorf("the second day takes %d bytes, the first %d", table.Bytes(), full)
+			}
+			table.Sweep(few)
+			table.Get(11)
+			table.Sweep(few)
+			if table.Len() != 10 || table.Bytes() > full/2 {
+				t.Errorf("after a day without much: %d keys, %d bytes of %d", table.Len(), table.Bytes(), full)
+			}
+			fill()
+			table.Clear()
+			table.Clear()
+			if table.Len() != 0 || table.Find(5) != nil || table.Bytes() > full/2 {
+				t.Errorf("cleared twice: %d keys, %d bytes of %d", table.Len(), table.Bytes(), full)
+			}
+		})
 	}
-	table.Sweep(func(uint64, *int32) bool { return false })
-	const n = 100_000
+}
+
+// Past the first mebibyte rows do not move when others come.
+func TestRowsOfATableStayWhereTheyAre(t *testing.T) {
+	var table Table[[40]uint64]
+	const n = 120_000 // 38 MiB: three chunks
+	var at []*[40]uint64
 	for k := range uint64(n) {
-		table.Get(k + 1)
-		if slots := table.Bytes(1); 4*table.Len() > 3*slots || bits.OnesCount(uint(slots)) != 1 {
-			t.Fatalf("%d keys in %d slots: fuller than 3 in 4, or no power of 2", table.Len(), slots)
+		v, isNew := table.Get(k + 1)
+		if !isNew || v[7] != 0 {
+			t.Fatalf("key %d is not new", k+1)
+		}
+		v[7] = k
+		at = append(at, v)
+	}
+	for k := range uint64(n) {
+		if v := table.Find(k + 1); v[7] != k || k >= 1<<13 && v != at[k] {
+			t.Fatalf("key %d is %d, at another place", k+1, v[7])
 		}
 	}
-	full := table.Bytes(16)
-	table.Sweep(func(key uint64, _ *int32) bool { return key <= 10 })
-	if table.Len() != 10 || table.Bytes(16) > full/1000 {
-		t.Errorf("after a sweep to 10 keys: %d keys, %d bytes of %d", table.Len(), table.Bytes(16), full)
-	}
+	table.Sweep(func(key uint64, _ *[40]uint64) bool { return key%3 == 0 })
 	for k := range uint64(n) {
-		if got := table.Find(k+1) != nil; got != (k < 10) {
-			t.Fatalf("key %d after the sweep: %v", k+1, got)
+		switch v := table.Find(k + 1); {
+		case (k+1)%3 != 0 && v != nil:
+			t.Fatalf("key %d is still there", k+1)
+		case (k+1)%3 == 0 && v[7] != k:
+			t.Fatalf("key %d is %d", k+1, v[7])
 		}
 	}
 }
 
 func TestTouchChangesNothing(t *testing.T) {
-	var table Table[int]
-	for k := range uint64(100) {
-		v, _ := table.Get(k + 1)
-		*v = int(k)
-	}
-	for k := range uint64(10_000) {
-		table.Touch(k + 1)
-	}
-	if table.Len() != 100 {
-		t.Fatalf("%d keys, want 100", table.Len())
-	}
-	for k := range uint64(100) {
-		if v := table.Find(k + 1); v == nil || *v != int(k) {
-			t.Errorf("key %d is %v", k+1, v)
+	for name, table := range tables[int]() {
+		for k := range uint64(100) {
+			v, _ := table.Get(k + 1)
+			*v = int(k)
+		}
+		for k := range uint64(10_000) {
+			table.Touch(k + 1)
+		}
+		if table.Len() != 100 {
+			t.Fatalf("%s: %d keys, want 100", name, table.Len())
+		}
+		for k := range uint64(100) {
+			if v := table.Find(k + 1); v == nil || *v != int(k) {
+				t.Errorf("%s: key %d is %v", name, k+1, v)
+			}
 		}
 	}
 }
 
 func TestGetDoesNotAllocateOnceATableHasGrown(t *testing.T) {
-	var table Table[[4]uint64]
-	for k := range uint64(1000) {
-		table.Get(k + 1)
-	}
-	k := uint64(0)
-	if n := testing.AllocsPerRun(1000, func() { k = k%1000 + 1; table.Get(k); table.Find(k + 500); table.Touch(k) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	for name, table := range tables[[4]uint64]() {
+		days := func() {
+			for k := range uint64(1000) {
+				table.Get(k + 1)
+				table.Find(k + 500)
+				table.Touch(k)
+			}
+			table.Clear()
+		}
+		days()
+		if n := testing.AllocsPerRun(100, days); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }
 
