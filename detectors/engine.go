@@ -54,7 +54,8 @@ type Engine struct {
 	campaign *vw.Campaign
 	settings Settings
 	offset   int
-	specs    []Spec // enabled ones
+	specs    []Spec    // enabled ones
+	weights  []Setting // of specs
 	lanes    [Lanes][]int
 	slots    []*slot
 	book     *book
@@ -118,6 +119,8 @@ type slot struct {
 	merchants *merchants
 	seen      Small[sighting]
 	found     []proposal
+	said      said
+	heard     []*Signal // scratch of the score phase
 	cause     int32
 	mine      []int32
 	out       []byte
@@ -147,7 +150,7 @@ func New(o Options) (*Engine, error) {
 	for _, s := range specs {
 		if d, ok := o.Settings.Detectors[s.Name]; !ok || d.Enabled {
 			e.lanes[s.Lane] = append(e.lanes[s.Lane], len(e.specs))
-			e.specs = append(e.specs, s)
+			e.specs, e.weights = append(e.specs, s), append(e.weights, o.Settings.of(s.Name))
 		}
 	}
 	for name := range o.Settings.Detectors {
@@ -160,7 +163,7 @@ func New(o Options) (*Engine, error) {
 		for id := range e.specs {
 			env := &Env{
 				Campaign: o.Campaign, Offset: e.offset, Slot: i, Slots: max(1, o.Slots), Arena: &s.arena, Merchants: s.merchants,
-				settings: &e.settings, spec: &e.specs[id], found: &s.found, cause: &s.cause, lane: e.specs[id].Lane, id: uint8(id),
+				settings: &e.settings, spec: &e.specs[id], found: &s.found, said: &s.said, cause: &s.cause, lane: e.specs[id].Lane, id: uint8(id),
 			}
 			d, err := e.specs[id].New(env)
 			if err != nil {
@@ -222,6 +225,9 @@ func (e *Engine) Process(b *vw.Batch, ahead []vw.Event, out *Outcome) {
 	e.late = grow(e.late, n)
 	e.visitOf = grow(e.visitOf, n)
 	e.visits = e.visits[:0]
+	for _, s := range e.slots {
+		s.said.signals, s.said.before = s.said.signals[:0], s.said.before[:0]
+	}
 	e.run(dedupPhase)
 	e.prepare(out)
 	start := 0
@@ -345,7 +351,7 @@ func (e *Engine) prepare(out *Outcome) {
 		if v.Voucher.Threshold > 0 {
 			v.Over = float64(ev.OrderFen-v.Voucher.Threshold) / float64(v.Voucher.Threshold)
 		}
-		v.index, v.n, v.blinds, v.keeps = int32(i), 0, 0, 0
+		v.index, v.said, v.n, v.blinds, v.keeps = int32(i), 0, 0, 0, 0
 		// Without the token the redemption does not come by these detectors, so it is said here.
 		if ev.Device.Key == 0 {
 			e.blind(v, DeviceLane, vw.FieldDevice)

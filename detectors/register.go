@@ -130,6 +130,7 @@ type Env struct {
 	settings  *Settings
 	spec      *Spec
 	found     *[]proposal
+	said      *said
 	cause     *int32 // index of the event being looked at
 	lane      Lane
 	id        uint8

@@ -43,7 +43,7 @@ func rulesDetector(t *testing.T, name string, c *vw.Campaign) (Detector, *Env) {
 		}
 		env := &Env{
 			Campaign: c, Offset: c.Offset(), Slots: 1, Arena: &Arena{}, Merchants: newMerchants(), settings: &Settings{},
-			spec: &specs[i], found: new([]proposal), cause: new(int32), lane: specs[i].Lane,
+			spec: &specs[i], found: new([]proposal), said: &said{}, cause: new(int32), lane: specs[i].Lane,
 		}
 		d, err := specs[i].New(env)
 		if err != nil {
@@ -96,7 +96,7 @@ func TestRulesSayNothingOfHonestTradeAndAllocateNothing(t *testing.T) {
 				n++
 				k := n % 100_000
 				v.Event.ID.Key, v.Event.Customer.Key, v.Event.Voucher.Key = n<<20|1, k<<21|3, n<<22|5
-				v.n, v.blinds = 0, 0
+				v.n, v.said, v.blinds = 0, 0, 0
 				if name == "rules_customer" {
 					v.Event.Voucher.Key = k<<22 | 5
 				}

@@ -1,6 +1,7 @@
 package detectors
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"slices"
@@ -17,8 +18,9 @@ func (s *slot) score() {
 	s.out = s.out[:0]
 	for i := n * s.index / k; i < n*(s.index+1)/k; i++ {
 		v := &e.visits[i]
-		e.judge(v)
-		s.out = e.appendScore(s.out, v)
+		s.heard = e.heard(v, s.heard)
+		e.judge(v, s.heard)
+		s.out = e.appendScore(s.out, v, s.heard)
 		band := e.band(v.score)
 		s.bands[band]++
 		if band > 0 {
@@ -29,8 +31,7 @@ func (s *slot) score() {
 
 // judge adds up the evidence: the prior, each detector's log likelihood ratio under its weight and
 // cap, and the policy's log-odds for every exact rule that was broken.
-func (e *Engine) judge(v *Visit) {
-	signals := v.signals[:v.n]
+func (e *Engine) judge(v *Visit, signals []*Signal) {
 	// Signals of one detector are next to each other unless its lane came twice; sort makes sure.
 	for i := 1; i < len(signals); i++ {
 		for j := i; j > 0 && signals[j].detector < signals[j-1].detector; j-- {
@@ -48,15 +49,11 @@ func (e *Engine) judge(v *Visit) {
 				soft += signals[i].LLR
 			}
 		}
-		w := e.weight(d)
+		w := e.weights[d]
 		logit += w.Weight * clip(soft, -w.Cap, w.Cap)
 	}
 	v.logit = logit
 	v.score = probability(logit)
-}
-
-func (e *Engine) weight(detector uint8) Setting {
-	return e.settings.of(e.specs[detector].Name)
 }
 
 // band is 0 low, 1 review, 2 high.
@@ -77,12 +74,12 @@ func (e *Engine) contribution(s *Signal) float64 {
 	if s.hard {
 		return s.LLR
 	}
-	w := e.weight(s.detector)
+	w := e.weights[s.detector]
 	return w.Weight * clip(s.LLR, -w.Cap, w.Cap)
 }
 
 // appendScore writes the score as a line of JSON, field by field as vw.Score has them.
-func (e *Engine) appendScore(dst []byte, v *Visit) []byte {
+func (e *Engine) appendScore(dst []byte, v *Visit, signals []*Signal) []byte {
 	b := v.Batch
 	dst = append(dst, `{"redemption_id":`...)
 	dst = appendString(dst, b.Bytes(v.Event.ID.Text))
@@ -97,16 +94,16 @@ func (e *Engine) appendScore(dst []byte, v *Visit) []byte {
 	dst = append(dst, `,"band":"`...)
 	dst = append(dst, bandNames[e.band(v.score)]...)
 	dst = append(dst, `","reasons":[`...)
-	for i, first := 0, true; i < maxSignals; i++ {
-		s := e.strongest(v, i)
-		if s == nil {
+	slices.SortStableFunc(signals, func(a, b *Signal) int { return cmp.Compare(e.contribution(b), e.contribution(a)) })
+	for i, s := range signals[:min(len(signals), maxShown)] {
+		c := e.contribution(s)
+		if math.Abs(c) < e.settings.MinWeight {
 			break
 		}
-		if !first {
+		if i > 0 {
 			dst = append(dst, ',')
 		}
-		first = false
-		dst = appendReason(dst, s.env(e).reason(s, e.contribution(s)))
+		dst = appendReason(dst, s.env(e).reason(s, c))
 	}
 	dst = append(dst, `],"blind":[`...)
 	for i := range v.blind[:v.blinds] {
@@ -126,24 +123,8 @@ func (e *Engine) appendScore(dst []byte, v *Visit) []byte {
 
 func (s *Signal) env(e *Engine) *Env { return e.slots[0].envs[s.detector] }
 
-// strongest is the i-th signal by contribution among those worth showing, or nil.
-func (e *Engine) strongest(v *Visit, i int) *Signal {
-	if i == 0 {
-		slices.SortStableFunc(v.signals[:v.n], func(a, b Signal) int {
-			switch x, y := e.contribution(&a), e.contribution(&b); {
-			case x > y:
-				return -1
-			case x < y:
-				return 1
-			}
-			return 0
-		})
-	}
-	if i >= int(v.n) || math.Abs(e.contribution(&v.signals[i])) < e.settings.MinWeight {
-		return nil
-	}
-	return &v.signals[i]
-}
+// maxShown bounds the reasons of a score.
+const maxShown = 12
 
 // reason is a signal as the contract writes it.
 func (e *Env) reason(s *Signal, weight float64) vw.Reason {

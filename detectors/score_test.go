@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	vw "voucherwatch"
 )
 
@@ -20,9 +18,9 @@ func scoreEngine(s Settings) *Engine {
 	e := &Engine{settings: s, specs: []Spec{{Name: "soft"}, {Name: "strict"}}, campaign: rulesCampaign()}
 	sl := &slot{engine: e}
 	for id := range e.specs {
-		sl.envs = append(sl.envs, &Env{Arena: &sl.arena, settings: &e.settings, spec: &e.specs[id], found: &sl.found, cause: &sl.cause, id: uint8(id)})
+		sl.envs = append(sl.envs, &Env{Arena: &sl.arena, settings: &e.settings, spec: &e.specs[id], found: &sl.found, said: &sl.said, cause: &sl.cause, id: uint8(id)})
 	}
-	e.slots = []*slot{sl}
+	e.slots, e.weights = []*slot{sl}, []Setting{s.of("soft"), s.of("strict")}
 	return e
 }
 
@@ -63,9 +61,9 @@ func TestJudgeAddsEvidenceUnderWeightAndCap(t *testing.T) {
 				s.Kind = scoreKind
 				hard := s.hard
 				v.Say(e.slots[0].envs[0], s)
-				v.signals[v.n-1].hard = hard
+				e.slots[0].said.signals[v.n-1].hard = hard
 			}
-			e.judge(v)
+			e.judge(v, e.heard(v, nil))
 			if math.Abs(v.logit-(-5+tt.want)) > 1e-12 || v.score != int(math.Round(1000/(1+math.Exp(5-tt.want)))) {
 				t.Errorf("log-odds %g above the prior, score %d; want %g", v.logit+5, v.score, tt.want)
 			}
@@ -107,8 +105,8 @@ func TestScoreIsALineOfTheContract(t *testing.T) {
 		for range r.IntN(20) {
 			v.Blind(e.slots[0].envs[r.IntN(2)], vw.FieldLines)
 		}
-		e.judge(v)
-		line := e.appendScore(nil, v)
+		e.judge(v, e.heard(v, nil))
+		line := e.appendScore(nil, v, e.heard(v, nil))
 		var got vw.Score
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.DisallowUnknownFields()
@@ -118,7 +116,7 @@ func TestScoreIsALineOfTheContract(t *testing.T) {
 		if got.RedemptionID != "r-1" || got.MerchantID != "m\"一\t" || got.CustomerID != "li" || got.PolicyVersion != "v1" || got.Score != v.score {
 			t.Fatalf("%+v", got)
 		}
-		if len(got.Reasons) > min(said, maxSignals) || len(got.Blind) > maxBlinds {
+		if len(got.Reasons) > min(said, maxShown) || len(got.Blind) > maxBlinds {
 			t.Fatalf("%d reasons, %d blind", len(got.Reasons), len(got.Blind))
 		}
 		if !slices.IsSortedFunc(got.Reasons, func(a, b vw.Reason) int {
@@ -145,27 +143,38 @@ func TestScoreIsALineOfTheContract(t *testing.T) {
 	}
 }
 
-func TestTheWeakestSignGivesWay(t *testing.T) {
-	e := scoreEngine(Settings{})
+// Every sign counts, however many there are; the strongest are told.
+func TestAScoreTellsTheStrongestSigns(t *testing.T) {
+	e := scoreEngine(Settings{Prior: -5, Detectors: map[string]Setting{"soft": {Weight: 1, Cap: 1000}, "strict": {Weight: 1, Cap: 1000}}})
 	v := scoreVisit()
-	for i := range maxSignals + 5 {
-		v.Say(e.slots[0].envs[0], Signal{Kind: scoreKind, LLR: float64((7*i)%(maxSignals+5)) + 1})
+	const n = maxShown + 5
+	sum := 0.0
+	for i := range n {
+		llr := float64(7*i%n) + 1
+		sum += llr
+		v.Say(e.slots[0].envs[i%2], Signal{Kind: scoreKind, LLR: llr, Observed: llr, Expected: None, P: None})
 	}
-	var got []float64
-	for _, s := range v.signals[:v.n] {
-		got = append(got, s.LLR)
+	heard := e.heard(v, nil)
+	for i, s := range heard {
+		if want := float64(7*i%n) + 1; s.LLR != want {
+			t.Fatalf("sign %d is %g, want %g: the order they came in", i, s.LLR, want)
+		}
 	}
-	slices.Sort(got)
-	var want []float64
-	for i := range maxSignals {
-		want = append(want, float64(i+6))
+	e.judge(v, heard)
+	if v.logit != sum-5 {
+		t.Errorf("log-odds %g, want %g", v.logit, sum-5)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("what was kept (-want +got):\n%s", diff)
+	var got vw.Score
+	if err := json.Unmarshal(e.appendScore(nil, v, heard), &got); err != nil {
+		t.Fatal(err)
 	}
-	v.Say(e.slots[0].envs[0], Signal{Kind: scoreKind, LLR: -3})
-	if slices.ContainsFunc(v.signals[:v.n], func(s Signal) bool { return s.LLR < 0 }) {
-		t.Error("a weaker sign took a stronger one's place")
+	for i, r := range got.Reasons {
+		if r.Weight != float64(n-i) {
+			t.Errorf("reason %d weighs %g, want %d", i, r.Weight, n-i)
+		}
+	}
+	if len(got.Reasons) != maxShown {
+		t.Errorf("%d reasons, want %d", len(got.Reasons), maxShown)
 	}
 }
 
@@ -183,7 +192,7 @@ func TestFindingsWeighAsMuchAsScores(t *testing.T) {
 				v := scoreVisit()
 				s := Signal{Kind: scoreKind, LLR: llr}
 				v.Say(env, s)
-				e.judge(v)
+				e.judge(v, e.heard(v, nil))
 				if got := env.LogOdds(-5, llr); math.Abs(got-v.logit) > 1e-12 {
 					t.Errorf("evidence of %g: a finding has log-odds %g, a score %g", llr, got, v.logit)
 				}

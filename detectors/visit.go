@@ -2,6 +2,7 @@ package detectors
 
 import (
 	"math"
+	"slices"
 
 	vw "voucherwatch"
 )
@@ -26,24 +27,33 @@ type Visit struct {
 	// merchant's own habit; set in the merchant lane, 0 when nothing can be said.
 	Amount float64
 
-	index  int32 // of the event in the batch
-	n      uint8
+	index  int32   // of the event in the batch
+	said   saidRef // what was said of it last
+	n      uint8   // how much was said
 	blinds uint8
 	keeps  uint8
 	kept   [4]struct {
 		in *Arena
 		as IDRef
 	}
-	signals [maxSignals]Signal
-	blind   [maxBlinds]blindness
-	logit   float64
-	score   int
+	blind [maxBlinds]blindness
+	logit float64
+	score int
 }
 
-const (
-	maxSignals = 12
-	maxBlinds  = 12
-)
+const maxBlinds = 12
+
+// said holds the signals of the batch in hand that one slot's detectors gave. A visit's are a list through
+// the slots, the last one first, so that a visit of which nothing is said carries no room for it.
+type said struct {
+	signals []Signal
+	before  []saidRef // of the same visit
+}
+
+// saidRef is a slot's index << 24 | place in its list + 1; 0 is none.
+type saidRef uint64
+
+const saidPlaces = 24
 
 type blindness struct{ detector, field uint8 }
 
@@ -80,23 +90,24 @@ type Kind struct {
 // None marks a number that a signal does not have.
 var None = math.NaN()
 
-// Say adds a signal. When there is no room the weakest is dropped.
+// Say adds a signal.
 func (v *Visit) Say(e *Env, s Signal) {
 	s.detector, s.arena = e.id, e.Arena
-	if v.n < maxSignals {
-		v.signals[v.n] = s
-		v.n++
-		return
+	e.said.signals, e.said.before = append(e.said.signals, s), append(e.said.before, v.said)
+	v.said = saidRef(e.Slot<<saidPlaces | len(e.said.signals))
+	v.n++
+}
+
+// heard are the signals of a visit in the order they were given.
+func (e *Engine) heard(v *Visit, into []*Signal) []*Signal {
+	into = slices.Grow(into[:0], int(v.n))
+	for r := v.said; r != 0; {
+		from, i := &e.slots[r>>saidPlaces].said, r&(1<<saidPlaces-1)-1
+		into = append(into, &from.signals[i])
+		r = from.before[i]
 	}
-	weakest := 0
-	for i := range v.signals {
-		if v.signals[i].LLR < v.signals[weakest].LLR {
-			weakest = i
-		}
-	}
-	if v.signals[weakest].LLR < s.LLR {
-		v.signals[weakest] = s
-	}
+	slices.Reverse(into)
+	return into
 }
 
 // Break says that the redemption breaks an exact rule, and raises the finding of it.
