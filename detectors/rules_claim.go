@@ -226,18 +226,12 @@ func learnClaims(peers []Detector, t *Tick) {
 		close = int32(t.Day) // no claim will come any more
 	}
 	for _, peer := range peers {
-		d := peer.(*rulesVoucher)
-		d.claims.pending.Sweep(func(_ uint64, p *unclaimed) bool {
+		peer.(*rulesVoucher).claims.pending.Sweep(func(_ uint64, p *unclaimed) bool {
 			if p.came {
 				return false
 			}
 			lacking[p.day]++
 			return true
-		})
-		d.claims.pending.Each(func(_ uint64, p *unclaimed) {
-			if p.day <= close {
-				due = append(due, missing{p, d})
-			}
 		})
 	}
 	share := func(day int32) float64 {
@@ -250,6 +244,21 @@ func learnClaims(peers []Detector, t *Tick) {
 		}
 		return 1 - float64(lacking[day])/float64(seen)
 	}
+	shares := map[int32]float64{} // of the days that are closed and had their claims
+	for day := range lacking {
+		if s := share(day); day <= close && s >= lead.params.Feed {
+			shares[day] = s
+		}
+	}
+	for _, peer := range peers {
+		if d := peer.(*rulesVoucher); len(shares) > 0 {
+			d.claims.pending.Each(func(_ uint64, p *unclaimed) {
+				if _, ok := shares[p.day]; ok {
+					due = append(due, missing{p, d})
+				}
+			})
+		}
+	}
 	slices.SortFunc(due, func(a, b missing) int {
 		if a.at != b.at {
 			return int(max(-1, min(1, a.at-b.at)))
@@ -257,10 +266,8 @@ func learnClaims(peers []Detector, t *Tick) {
 		return bytes.Compare(a.d.ids.Bytes(a.id), b.d.ids.Bytes(b.id))
 	})
 	for _, m := range due {
-		if s := share(m.day); s >= lead.params.Feed {
-			// Through one slot's environment, so that they are found in this order.
-			m.d.raiseClaim(lead.env, claimKind, Signal{Observed: 0, Expected: 1, P: None, Aux: [6]float64{0, float64(lead.params.Wait), s}}, m.unclaimed)
-		}
+		// Through one slot's environment, so that they are found in this order.
+		m.d.raiseClaim(lead.env, claimKind, Signal{Observed: 0, Expected: 1, P: None, Aux: [6]float64{0, float64(lead.params.Wait), shares[m.day]}}, m.unclaimed)
 	}
 	whole := share(close) >= lead.params.Feed
 	for _, peer := range peers {

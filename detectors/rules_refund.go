@@ -3,6 +3,7 @@ package detectors
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ import (
 // redemption that the merchant made for that customer, and the voucher back only where the campaign's
 // policy gives it back. Where the plan records no policy only the impossible is a finding.
 //
-//	Key:   merchant/redemption.  State: 48 B per redemption for the horizon, refunds in wait.
+//	Key:   merchant/redemption.  State: 40 B per redemption and 14 B of index for the horizon, refunds in wait.
 //	Late:  counted.
 //	Basis: catalogue T17 (any difference above 1 fen unexplained after T+2).
 type rulesRefund struct {
@@ -34,14 +35,17 @@ type rulesRefundParams struct {
 	Horizon int `yaml:"horizon_days"`
 }
 
+// refundable is a redemption that may be refunded: 32 bytes. Money is in fen, up to 42 million yuan.
 type refundable struct {
-	customer        uint64
-	order, refunded vw.Fen
-	at              vw.Millis
-	discount        vw.Fen
-	count           int32
-	balance         bool // of an aid voucher, which outlives its day
+	at                        vw.Millis
+	customer                  uint32 // low half of the key
+	order, refunded, discount uint32
+	count                     uint16
+	balance                   bool // of an aid voucher, which outlives its day
 }
+
+// fen32 is an amount of money that is not negative, as far as it fits.
+func fen32(f vw.Fen) uint32 { return uint32(max(0, min(f, math.MaxUint32))) }
 
 type refundWaiting struct {
 	key                  uint64
@@ -112,7 +116,7 @@ func (d *rulesRefund) Touch(v *Visit) uint64 {
 func (d *rulesRefund) Visit(v *Visit) {
 	e := v.Event
 	r, _ := d.orders.Get(pairKey(e.Merchant.Key, e.ID.Key))
-	r.customer, r.order, r.discount, r.at, r.balance = e.Customer.Key, e.OrderFen, e.DiscountFen, v.T, v.Voucher.Balance
+	r.customer, r.order, r.discount, r.at, r.balance = uint32(e.Customer.Key), fen32(e.OrderFen), fen32(e.DiscountFen), v.T, v.Voucher.Balance
 	if len(d.waiting) > 0 {
 		d.rejoin(pairKey(e.Merchant.Key, e.ID.Key), r)
 	}
@@ -137,9 +141,14 @@ func (d *rulesRefund) Apply(b *vw.Batch, e *vw.Event, t vw.Millis) {
 
 // agrees books a refund and tells whether nothing is wrong with it.
 func (d *rulesRefund) agrees(r *refundable, w *refundWaiting) bool {
-	r.refunded += w.amount
+	r.refunded = fen32(vw.Fen(r.refunded) + w.amount)
 	r.count++
-	return r.refunded <= r.order+d.params.Tolerance && r.customer == w.customer && d.mayReturn(r, w)
+	return !d.tooMuch(r) && r.customer == uint32(w.customer) && d.mayReturn(r, w)
+}
+
+// tooMuch tells whether the refunds exceed the order.
+func (d *rulesRefund) tooMuch(r *refundable) bool {
+	return vw.Fen(r.refunded) > vw.Fen(r.order)+d.params.Tolerance
 }
 
 // mayReturn tells whether the policy lets this refund give the voucher back, if it did.
@@ -151,7 +160,7 @@ func (d *rulesRefund) mayReturn(r *refundable, w *refundWaiting) bool {
 	case vw.NoReturnProportional, vw.NoReturnNet:
 		return false
 	case vw.FullReturnInValidity:
-		return r.refunded >= r.order-d.params.Tolerance && vw.DayOf(r.at, d.env.Offset) == vw.DayOf(w.at, d.env.Offset)
+		return vw.Fen(r.refunded) >= vw.Fen(r.order)-d.params.Tolerance && vw.DayOf(r.at, d.env.Offset) == vw.DayOf(w.at, d.env.Offset)
 	}
 	// The plan does not say; but a voucher of another day is void, and no policy gives a void one back.
 	return vw.DayOf(r.at, d.env.Offset) == vw.DayOf(w.at, d.env.Offset) || r.balance
@@ -162,15 +171,15 @@ func (d *rulesRefund) report(r *refundable, w *refundWaiting) {
 	s := Signal{Observed: float64(w.amount), Expected: None, P: None}
 	kind := refundVoucherKind
 	switch {
-	case r.refunded > r.order+d.params.Tolerance:
+	case d.tooMuch(r):
 		kind = refundSumKind
 		s.Observed, s.Expected, s.Aux[0] = float64(r.refunded), float64(r.order), float64(r.count)
-	case r.customer != w.customer:
+	case r.customer != uint32(w.customer):
 		kind = refundCustomerKind
 	default:
 		s.Expected, s.Note = float64(r.order), string(d.env.Campaign.RefundPolicy)
 	}
-	d.raise(kind, s, w, FoundRedemption{ID: w.target, At: r.at, Discount: r.discount})
+	d.raise(kind, s, w, FoundRedemption{ID: w.target, At: r.at, Discount: vw.Fen(r.discount)})
 }
 
 func (d *rulesRefund) raise(kind *Kind, s Signal, w *refundWaiting, list ...FoundRedemption) {
