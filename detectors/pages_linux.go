@@ -22,8 +22,8 @@ type mapping struct {
 }
 
 // newPages maps zeroed memory of at least n bytes, or returns nil when the system gives none.
-func newPages(n uintptr) *mapping {
-	size := (int(n) + pageOfHuge - 1) / pageOfHuge * pageOfHuge
+func newPages(n int) *mapping {
+	size := (n + pageOfHuge - 1) / pageOfHuge * pageOfHuge
 	b, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		return nil

@@ -2,7 +2,6 @@ package detectors
 
 import (
 	"math/bits"
-	"reflect"
 	"unsafe"
 )
 
@@ -15,9 +14,6 @@ type Small[V any] struct {
 	n     int
 	peak  int // most keys since the last Sweep
 }
-
-// smallHeap is the size in bytes from which the slots leave the Go heap.
-const smallHeap = 4 << 20
 
 // Len is the number of live keys.
 func (t *Small[V]) Len() int { return t.n }
@@ -129,15 +125,7 @@ func (t *Small[V]) Each(f func(key uint64, v *V)) {
 // resize makes slots anew and puts in what is live.
 func (t *Small[V]) resize(size int) {
 	old, oldPages := t.slots, t.pages
-	t.slots, t.pages = nil, nil
-	if bytes := uintptr(size) * unsafe.Sizeof(row[V]{}); bytes >= smallHeap && pointerFree(reflect.TypeFor[V]()) {
-		if t.pages = newPages(bytes); t.pages != nil {
-			t.slots = unsafe.Slice((*row[V])(t.pages.base()), size)
-		}
-	}
-	if t.slots == nil {
-		t.slots = make([]row[V], size)
-	}
+	t.slots, t.pages = allocate[row[V]](size)
 	t.n = 0
 	for i := range old {
 		if old[i].key != 0 {

@@ -16,12 +16,12 @@ import (
 // the horizon.
 type Table[V any] struct {
 	index  []uint64 // tag << 32 | row + 1; 0 is free. The tag is the high half of the spread key.
+	pages  *mapping // of the index, when it is outside the Go heap
 	shift  uint8    // 32 - log2(len(index)): what takes a tag to its first slot
 	n      int      // rows in use: 0 to n-1
 	peak   int      // most rows since the last Sweep
 	held   int      // rows whose memory was touched
-	chunks [][]row[V]
-	pages  []*mapping // of the chunks that are outside the Go heap
+	chunks []chunk[V]
 }
 
 type row[V any] struct {
@@ -29,10 +29,15 @@ type row[V any] struct {
 	val V
 }
 
+type chunk[V any] struct {
+	rows  []row[V]
+	pages *mapping
+}
+
 const (
 	indexMin   = 64
 	chunkBytes = 16 << 20 // of virtual memory; what is not used is not resident
-	heapBytes  = 1 << 20  // the first chunk grows on the Go heap up to here
+	heapBytes  = 1 << 20  // what is larger lives outside the Go heap
 )
 
 // spread is Fibonacci hashing: keys are well mixed already, but tables of one slot hold only keys
@@ -52,7 +57,7 @@ func (t *Table[V]) chunkBits() uint {
 
 func (t *Table[V]) row(i uint32) *row[V] {
 	b := t.chunkBits()
-	return &t.chunks[i>>b][i&(1<<b-1)]
+	return &t.chunks[i>>b].rows[i&(1<<b-1)]
 }
 
 // Touch reads the key's row so that its cache lines are on the way when Get comes. The result only
@@ -128,46 +133,38 @@ func (t *Table[V]) add() *row[V] {
 	b := t.chunkBits()
 	c, i := t.n>>b, t.n&(1<<b-1)
 	if c == len(t.chunks) {
-		t.chunks, t.pages = append(t.chunks, nil), append(t.pages, nil)
+		t.chunks = append(t.chunks, chunk[V]{})
 	}
-	if i == len(t.chunks[c]) {
+	if i == len(t.chunks[c].rows) {
 		t.enlarge(c)
 	}
 	t.n++
 	t.held = max(t.held, t.n)
-	return &t.chunks[c][i]
+	return &t.chunks[c].rows[i]
 }
 
 // enlarge makes room in a chunk: the first one doubles while it is small, the others come whole.
 func (t *Table[V]) enlarge(c int) {
-	size, whole := int(unsafe.Sizeof(row[V]{})), 1<<t.chunkBits()
-	have := len(t.chunks[c])
-	want := max(8, 2*have)
-	if c > 0 || want >= whole || want*size > heapBytes {
+	whole, old := 1<<t.chunkBits(), t.chunks[c].rows
+	want := max(8, 2*len(old))
+	if c > 0 || want >= whole || want*int(unsafe.Sizeof(row[V]{})) > heapBytes {
 		want = whole
 	}
-	var to []row[V]
-	if want == whole && pointerFree(reflect.TypeFor[V]()) {
-		if t.pages[c] = newPages(uintptr(want * size)); t.pages[c] != nil {
-			to = unsafe.Slice((*row[V])(t.pages[c].base()), want)
-		}
-	}
-	if to == nil {
-		to = make([]row[V], want)
-	}
-	copy(to, t.chunks[c])
-	t.chunks[c] = to
+	t.chunks[c].rows, t.chunks[c].pages = allocate[row[V]](want)
+	copy(t.chunks[c].rows, old)
 }
 
 // grow doubles the index. The tags say where their slots are, so that no row is read.
 func (t *Table[V]) grow() {
-	old := t.index
+	old, pages := t.index, t.pages
+	t.index, t.pages = nil, nil
 	t.reindex(max(indexMin, 2*len(old)))
 	for _, s := range old {
 		if s != 0 {
 			t.put(s)
 		}
 	}
+	pages.free()
 }
 
 // reindex makes an empty index.
@@ -176,7 +173,8 @@ func (t *Table[V]) reindex(size int) {
 		clear(t.index)
 		return
 	}
-	t.index = make([]uint64, size)
+	t.pages.free()
+	t.index, t.pages = allocate[uint64](size)
 	t.shift = uint8(32 - bits.TrailingZeros(uint(size)))
 }
 
@@ -227,9 +225,9 @@ func (t *Table[V]) shrink(peak int, died bool) {
 	}
 	for len(t.chunks) > 1 && (len(t.chunks)-1)<<t.chunkBits() >= peak {
 		last := len(t.chunks) - 1
-		t.chunks[last] = nil
-		t.pages[last].free()
-		t.chunks, t.pages = t.chunks[:last], t.pages[:last]
+		t.chunks[last].pages.free()
+		t.chunks[last] = chunk[V]{}
+		t.chunks = t.chunks[:last]
 		t.held = min(t.held, last<<t.chunkBits())
 	}
 	if size == 0 {
@@ -247,6 +245,17 @@ func (t *Table[V]) Each(f func(key uint64, v *V)) {
 		r := t.row(i)
 		f(r.key, &r.val)
 	}
+}
+
+// allocate makes zeroed memory: outside the Go heap, in large pages, where it is much and T has no
+// pointers. Then it is the mapping's, and good until that is freed.
+func allocate[T any](n int) ([]T, *mapping) {
+	if size := n * int(unsafe.Sizeof(*new(T))); size > heapBytes && pointerFree(reflect.TypeFor[T]()) {
+		if m := newPages(size); m != nil {
+			return unsafe.Slice((*T)(m.base()), n), m
+		}
+	}
+	return make([]T, n), nil
 }
 
 // pointerFree tells whether a type may live outside the Go heap.
