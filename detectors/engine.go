@@ -178,7 +178,7 @@ func New(o Options) (*Engine, error) {
 	}
 	if len(e.slots) > 1 {
 		e.work = make(chan job, len(e.slots))
-		for range e.slots {
+		for range e.slots[1:] {
 			e.done.Go(func() {
 				for j := range e.work {
 					j.slot.run(j.phase)
@@ -199,16 +199,14 @@ func (e *Engine) Close() {
 	}
 }
 
-// run does a phase in every slot and returns when all are done.
+// run does a phase in every slot, the first one here, and returns when all are done.
 func (e *Engine) run(p phase) {
-	if len(e.slots) == 1 {
-		e.slots[0].run(p)
-		return
-	}
-	e.wait.Add(len(e.slots))
-	for _, s := range e.slots {
+	others := e.slots[1:]
+	e.wait.Add(len(others))
+	for _, s := range others {
 		e.work <- job{s, p}
 	}
+	e.slots[0].run(p)
 	e.wait.Wait()
 }
 

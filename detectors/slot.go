@@ -1,6 +1,10 @@
 package detectors
 
-import vw "voucherwatch"
+import (
+	"math/bits"
+
+	vw "voucherwatch"
+)
 
 // dedupHorizon is how long an event id is remembered, in days. It covers a campaign, so that a file
 // delivered again weeks later changes nothing.
@@ -84,6 +88,12 @@ func fingerprint(b *vw.Batch, ev *vw.Event) uint64 {
 		mix(ev.Voucher.Key ^ ev.Target.Key ^ ev.SKU.Key)
 		mix(uint64(ev.OrderFen)<<32 ^ uint64(ev.DiscountFen)<<16 ^ uint64(ev.PaidFen))
 		mix(uint64(ev.Amount)<<8 ^ uint64(ev.Kind)<<4 ^ uint64(ev.VoucherType))
+		mix(ev.Device.Key ^ bits.RotateLeft64(ev.Card.Key, 21) ^ bits.RotateLeft64(ev.Terminal.Key, 42))
+		mix(uint64(ev.ClaimedAt))
+		lines := b.LinesOf(ev)
+		for i := range lines {
+			mix(lines[i].SKU.Key ^ uint64(lines[i].Fen))
+		}
 		if ev.Returned {
 			h++
 		}

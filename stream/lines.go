@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	chunkBytes     = 128 << 10 // at some 700 bytes a redemption, 180 of them
+	chunkBytes     = 512 << 10 // at some 700 bytes a redemption, 750 of them
 	chunkLines     = 1000
 	defaultMaxLine = 1 << 20
 )

@@ -2,7 +2,9 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"syscall"
@@ -25,8 +27,16 @@ type traffic struct {
 	n        int
 }
 
-// hot is the share of the traffic of one merchant, 0 for none.
-func makeTraffic(redemptions, merchants, customers int, hot float64) traffic {
+// town says what the traffic of a benchmark is like.
+type town struct {
+	redemptions, merchants, customers int
+	hot                               float64 // share of the traffic of one merchant
+	days                              int     // 0: as long as a county's 33,000 a day last
+	once                              bool    // every customer comes once before any comes again
+}
+
+func makeTraffic(w town) traffic {
+	redemptions, merchants, customers, hot := w.redemptions, w.merchants, w.customers, w.hot
 	c, err := campaign.Load("gaoping-2022-2")
 	if err != nil {
 		panic(err)
@@ -42,6 +52,9 @@ func makeTraffic(redemptions, merchants, customers int, hot float64) traffic {
 	start := time.Unix(int64(c.Start)*86400, 0).UTC().Add(2 * time.Hour) // 10:00 in Shanghai
 	days := c.End - c.Start + 1
 	perDay := max(1, min(redemptions, 1_400_000/days)) // a county's day: 33,000
+	if w.days > 0 {
+		perDay = (redemptions + w.days - 1) / w.days
+	}
 	used := map[[2]uint64]int{}
 	var buf []byte
 	for i := range redemptions {
@@ -51,6 +64,9 @@ func makeTraffic(redemptions, merchants, customers int, hot float64) traffic {
 		}
 		day, within := min(i/perDay, days-1), float64(i%perDay)/float64(perDay)
 		u := zipfC.Uint64()
+		if w.once {
+			u = uint64(i % customers)
+		}
 		for tries := 0; tries < 1000 && used[[2]uint64{u, uint64(max(0, day-1) / 10)}] >= 3; tries++ { // the campaign's limit: heavy users spill over
 			u = r.Uint64N(uint64(customers))
 		}
@@ -63,7 +79,7 @@ func makeTraffic(redemptions, merchants, customers int, hot float64) traffic {
 			i, at.Format("2006-01-02T15:04:05.000Z07:00"), i, v.Code, u*2654435761, m, order, v.Face, order-int64(v.Face), u*2654435761+7, u*2654435761+9,
 			at.Add(-time.Duration(30+r.IntN(90))*time.Minute).Format("2006-01-02T15:04:05.000Z07:00"), "TU"[r.IntN(2):][:1], m, map[string]string{"retail": "5411", "hospitality": "5812", "fuel": "5541", "appliance": "5732"}[codes[category(m)]],
 			m, at.Format("20060102T150405"), r.IntN(10000), m%100, m%97, sku, sku, 500+sku, 500+sku, (order-500-sku)/100, (order-500-sku)%100, order-500-sku)
-		if len(buf) > 250<<10 {
+		if len(buf) > 500<<10 {
 			t.chunks = append(t.chunks, buf)
 			buf = nil
 		}
@@ -145,10 +161,77 @@ func (s *scorer) score(data []byte) {
 	s.engine.Process(&s.batch, nil, &s.out)
 }
 
+// pieces is a source of the chunks of a traffic.
+type pieces struct {
+	chunks [][]byte
+	line   int64
+}
+
+func (p *pieces) Next(_ context.Context, c *stream.Chunk) error {
+	if len(p.chunks) == 0 {
+		return io.EOF
+	}
+	c.Source, c.First = "bench", p.line+1
+	c.Data = append(c.Data[:0], p.chunks[0]...)
+	p.line += int64(bytes.Count(p.chunks[0], []byte("\n")))
+	p.chunks = p.chunks[1:]
+	return nil
+}
+
+// measured is what a pass took, from the first chunk after the warm-up to the end.
+type measured struct {
+	redemptions int64
+	wall, cpu   time.Duration
+	mallocs     uint64
+}
+
+func (m measured) report(b *testing.B) {
+	n := float64(m.redemptions)
+	b.ReportMetric(n/m.wall.Seconds(), "redemptions/s")
+	b.ReportMetric(float64(m.cpu.Nanoseconds())/n, "cpu-ns/redemption")
+	b.ReportMetric(float64(m.mallocs)/n, "allocs/redemption")
+}
+
+// pass runs a traffic as replay does, bytes → decoder → all detectors → scores, on the given number of
+// processors with a slot for each. The first warm chunks are not measured.
+func (t traffic) pass(b *testing.B, processors, warm int) (m measured, s *scorer) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
+	s = newScorer(b, processors)
+	s.score(t.registry)
+	pipe := stream.NewPipeline(&pieces{chunks: t.chunks}, s.decoder, processors, 4)
+	var before, after runtime.MemStats
+	var start time.Time
+	var cpu time.Duration
+	i := 0
+	for batch, err := range pipe.Batches(b.Context()) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		if i == warm {
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			m.redemptions, cpu, start = s.engine.Stats().Scored, cpuTime(), time.Now()
+		}
+		i++
+		s.engine.Process(batch, nil, &s.out)
+		pipe.Release(batch)
+	}
+	m.wall, m.cpu = time.Since(start), cpuTime()-cpu
+	runtime.ReadMemStats(&after)
+	m.mallocs = after.Mallocs - before.Mallocs
+	st := s.engine.Stats()
+	m.redemptions = st.Scored - m.redemptions
+	if st.Bands[1]+st.Bands[2] > st.Scored/50 {
+		b.Fatalf("the traffic is not honest: %d of %d in review or above", st.Bands[1]+st.Bands[2], st.Scored)
+	}
+	return m, s
+}
+
 // BenchmarkScore is bytes → decode → all detectors → score, beside decoding alone, in one run. One op is
 // the whole stream, of which the first quarter warms the tables up.
 func BenchmarkScore(b *testing.B) {
-	t := makeTraffic(400_000, 3000, 200_000, 0)
+	county := town{redemptions: 400_000, merchants: 3000, customers: 200_000}
+	t := makeTraffic(county)
 	b.Run("decode", func(b *testing.B) {
 		for range b.N {
 			b.StopTimer()
@@ -163,42 +246,41 @@ func BenchmarkScore(b *testing.B) {
 			b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/float64(n), "cpu-ns/redemption")
 		}
 	})
-	hot := makeTraffic(400_000, 3000, 200_000, .2) // one merchant has a fifth of it
+	county.hot = .2 // one merchant has a fifth of it
+	hot := makeTraffic(county)
 	for _, run := range []struct {
-		name  string
-		slots int
-		t     traffic
-	}{{"slots=1", 1, t}, {"slots=2", 2, t}, {"slots=2,hot", 2, hot}} {
-		slots, t := run.slots, run.t
+		name       string
+		processors int
+		t          traffic
+	}{{"processors=1", 1, t}, {"processors=2", 2, t}, {"processors=2,hot", 2, hot}} {
 		b.Run(run.name, func(b *testing.B) {
 			for range b.N {
-				b.StopTimer()
-				s := newScorer(b, slots)
-				s.score(t.registry)
-				warm := len(t.chunks) / 4
-				for _, c := range t.chunks[:warm] {
-					s.score(c)
+				m, _ := run.t.pass(b, run.processors, len(run.t.chunks)/4)
+				m.report(b)
+			}
+		})
+	}
+}
+
+// BenchmarkKeys is the cost of a redemption when few and when many customers are known, each coming a
+// second time, over as many days; and the bytes of state that a customer takes.
+func BenchmarkKeys(b *testing.B) {
+	for _, customers := range []int{10_000, 100_000, 1_000_000, 2_000_000} {
+		if testing.Short() && customers > 100_000 {
+			continue
+		}
+		b.Run(fmt.Sprintf("customers=%d", customers), func(b *testing.B) {
+			t := makeTraffic(town{redemptions: customers + min(customers, 200_000), merchants: 3000, customers: customers, days: 20, once: true})
+			warm := len(t.chunks) * customers / t.n
+			b.ResetTimer()
+			for range b.N {
+				m, s := t.pass(b, 1, warm)
+				m.report(b)
+				size := 0
+				for _, z := range s.engine.Size() {
+					size += z[1]
 				}
-				var before, after runtime.MemStats
-				runtime.GC()
-				runtime.ReadMemStats(&before)
-				n := s.engine.Stats().Scored
-				cpu := cpuTime()
-				start := time.Now()
-				b.StartTimer()
-				for _, c := range t.chunks[warm:] {
-					s.score(c)
-				}
-				b.StopTimer()
-				took := time.Since(start)
-				runtime.ReadMemStats(&after)
-				n = s.engine.Stats().Scored - n
-				if st := s.engine.Stats(); st.Bands[1]+st.Bands[2] > st.Scored/50 {
-					b.Fatalf("the traffic is not honest: %d of %d in review or above", st.Bands[1]+st.Bands[2], st.Scored)
-				}
-				b.ReportMetric(float64(n)/took.Seconds(), "redemptions/s")
-				b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(n), "allocs/redemption")
-				b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/float64(n), "cpu-ns/redemption")
+				b.ReportMetric(float64(size)/float64(customers), "B/customer")
 			}
 		})
 	}
@@ -214,7 +296,7 @@ func cpuTime() time.Duration {
 }
 
 func TestTrafficOfTheBenchmarkDecodes(t *testing.T) {
-	traffic := makeTraffic(2000, 50, 2000, .2)
+	traffic := makeTraffic(town{redemptions: 2000, merchants: 50, customers: 2000, hot: .2})
 	s := newScorer(t, 1)
 	s.score(traffic.registry)
 	for _, c := range traffic.chunks {
