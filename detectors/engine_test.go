@@ -115,13 +115,24 @@ func newEngine(t testing.TB, c *vw.Campaign, s detectors.Settings, slots int) *d
 	return e
 }
 
+func (r *ran) reset() { *r = ran{last: map[string]vw.Finding{}} }
+
 // feed gives an engine events in batches.
 func (r *ran) feed(e *detectors.Engine, all vw.Batch, batch int) {
+	r.feedAhead(e, all, nil, batch)
+}
+
+// feedAhead is feed when others follow.
+func (r *ran) feedAhead(e *detectors.Engine, all vw.Batch, after []vw.Event, batch int) {
 	var out detectors.Outcome
 	for start := 0; start < len(all.Events); start += batch {
 		b := all
 		b.Events = all.Events[start:min(start+batch, len(all.Events))]
-		e.Process(&b, all.Events[start+len(b.Events):], &out)
+		ahead := all.Events[start+len(b.Events):]
+		if len(ahead) == 0 && after != nil {
+			ahead = after
+		}
+		e.Process(&b, ahead, &out)
 		r.take(&out)
 	}
 }
