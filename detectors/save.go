@@ -123,7 +123,6 @@ func (e *Engine) state(each func(any)) {
 	each(&e.stats)
 	each(&e.book.entries)
 	each(&e.book.dirty)
-	each(&e.book.due)
 	for _, s := range e.slots {
 		each(&s.arena)
 		each(s.merchants)

@@ -2,11 +2,13 @@ package detectors_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	vw "voucherwatch"
 	"voucherwatch/detectors"
 	"voucherwatch/simulate"
 )
@@ -15,18 +17,17 @@ import (
 // stream is cut, and saving changes nothing.
 func TestAnEngineGoesOnFromSavedState(t *testing.T) {
 	c := gaoping(t)
-	all := worldOf(t, simulate.Options{Campaign: c, Seed: 12, Scale: .2})
+	all := worldOf(t, simulate.Options{Campaign: c, Seed: 12, Scale: .1})
 	settings := everyDetector()
 	for _, slots := range []int{1, 3} {
-		want := runAll(t, c, all, settings, slots, 700)
-		for _, part := range []float64{.01, .35, .8} {
-			cut := int(part*float64(len(all.Events))) / 700 * 700
+		want := runAll(t, c, all, settings, slots, 100)
+		for _, cut := range cuts(t, all, settings, slots) {
 			first := newEngine(t, c, settings, slots)
 			got := &ran{}
 			got.reset()
 			head, tail := all, all
 			head.Events, tail.Events = all.Events[:cut], all.Events[cut:]
-			got.feedAhead(first, head, tail.Events, 700)
+			got.feedAhead(first, head, tail.Events, 100)
 			var saved, again bytes.Buffer
 			if err := first.Save(&saved); err != nil {
 				t.Fatal(err)
@@ -38,7 +39,7 @@ func TestAnEngineGoesOnFromSavedState(t *testing.T) {
 			if err := second.Save(&again); err != nil {
 				t.Fatal(err)
 			}
-			got.feed(second, tail, 700)
+			got.feed(second, tail, 100)
 			var out detectors.Outcome
 			second.Finish(&out)
 			got.take(&out)
@@ -56,6 +57,31 @@ func TestAnEngineGoesOnFromSavedState(t *testing.T) {
 			second.Close()
 		}
 	}
+}
+
+// cuts are places in the stream, in steps of 100 events: some evenly, others between a change of a finding
+// and the hour in which it is given out.
+func cuts(t *testing.T, all vw.Batch, s detectors.Settings, slots int) (at []int) {
+	e := newEngine(t, gaoping(t), s, slots)
+	defer e.Close()
+	var out detectors.Outcome
+	revised := 0
+	for start := 0; start < len(all.Events); start += 100 {
+		b := all
+		b.Events = all.Events[start:min(start+100, len(all.Events))]
+		e.Process(&b, all.Events[start+len(b.Events):], &out)
+		if start > 0 && revised < 12 && slices.ContainsFunc(out.Findings, func(f vw.Finding) bool { return f.Revision > 2 }) {
+			revised++
+			at = append(at, start)
+		}
+		if len(at) == 0 || start-at[len(at)-1] > len(all.Events)/6 {
+			at = append(at, start)
+		}
+	}
+	if revised == 0 {
+		t.Fatal("no finding is ever revised")
+	}
+	return at
 }
 
 func TestStateThatIsNotThisEnginesIsRefused(t *testing.T) {
