@@ -296,7 +296,7 @@ func (e *Engine) Size() map[string][2]int {
 		}
 		add("seen", s.seen.Len(), s.seen.Bytes())
 		add("ids", 0, s.arena.Size())
-		add("merchants", len(s.merchants.byKey), 300*len(s.merchants.byKey))
+		add("merchants", s.merchants.byKey.Len(), s.merchants.byKey.Bytes()+300*s.merchants.byKey.Len())
 	}
 	return m
 }

@@ -39,22 +39,31 @@ func (p *Profile) OwnedBy(customer uint64) bool {
 
 // merchants is the registry of one slot's merchant lane, and the lawful lists that bind it.
 type merchants struct {
-	byKey map[uint64]*Profile
+	byKey Small[*Profile]
 	// listed holds the USCC hashes on a lawful dishonesty list now.
 	listed map[uint64]bool
 }
 
 func newMerchants() *merchants {
-	return &merchants{byKey: map[uint64]*Profile{}, listed: map[uint64]bool{}}
+	return &merchants{listed: map[uint64]bool{}}
+}
+
+// of is a merchant that has been named so far, or nil.
+func (m *merchants) of(key uint64) *Profile {
+	if p := m.byKey.Find(key); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // profile finds a merchant, or makes one that is not registered.
 func (m *merchants) profile(b *vw.Batch, ref vw.Ref, t vw.Millis) *Profile {
-	if p := m.byKey[ref.Key]; p != nil {
-		return p
+	known, _ := m.byKey.Get(ref.Key)
+	if *known != nil {
+		return *known
 	}
 	p := &Profile{ID: b.String(ref.Text), Key: ref.Key, OpensAt: -1, ClosesAt: -1, Seats: -1, Since: t}
-	m.byKey[ref.Key] = p
+	*known = p
 	return p
 }
 
@@ -66,8 +75,9 @@ func (m *merchants) apply(e *vw.Event, t vw.Millis) {
 			ID: d.MerchantID, Key: e.Merchant.Key, Name: d.Name, Registered: true, MCC: d.MCC, Dishonest: d.Dishonest,
 			Status: e.Kind, District: d.District, OpensAt: clockMinute(d.OpensAt), ClosesAt: clockMinute(d.ClosesAt), Seats: -1, Since: t,
 		}
-		if old := m.byKey[e.Merchant.Key]; old != nil {
-			p.Since = min(old.Since, t)
+		known, isNew := m.byKey.Get(e.Merchant.Key)
+		if !isNew {
+			p.Since = min((*known).Since, t)
 		}
 		p.Category, _ = vw.ParseCategory(d.Category)
 		if d.USCC != "" {
@@ -89,7 +99,7 @@ func (m *merchants) apply(e *vw.Event, t vw.Millis) {
 			p.Owners = append(p.Owners, vw.HashString(id))
 		}
 		slices.Sort(p.Owners)
-		m.byKey[e.Merchant.Key] = p
+		*known = p
 	case *vw.CreditList:
 		if d.Status == "listed" {
 			m.listed[vw.HashString(d.USCC)] = true

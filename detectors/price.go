@@ -329,7 +329,7 @@ func (d *priceDetector) finding(typology string, merchant uint64, m *priceMercha
 		llr = d.surchargeLLR(m)
 	}
 	id := d.text(m.id)
-	if p := d.env.Merchants.byKey[merchant]; p != nil {
+	if p := d.env.Merchants.of(merchant); p != nil {
 		id = p.ID
 	}
 	return Found{

@@ -322,7 +322,7 @@ func accusePrices(ds []*priceDetector, rises []priceRise, day int32, t *Tick) {
 	for i := range list {
 		s := &list[i]
 		s.id = s.d.text(s.m.id)
-		if p := s.d.env.Merchants.byKey[s.key]; p != nil {
+		if p := s.d.env.Merchants.of(s.key); p != nil {
 			s.id = p.ID
 		}
 	}

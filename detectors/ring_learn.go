@@ -143,7 +143,7 @@ func ringPlaces(slots []*ring, since vw.Millis, bound int) []ringPlace {
 		}
 		p := ringPlace{key: key}
 		for _, d := range slots { // the profile is in the slot that owns the merchant
-			if m := d.env.Merchants.byKey[key]; m != nil {
+			if m := d.env.Merchants.of(key); m != nil {
 				p.id, p.name, p.category = m.ID, m.Name, m.Category
 				if m.Located {
 					p.located = true
