@@ -128,6 +128,8 @@ type slot struct {
 	bands     [3]int64
 	atRisk    vw.Fen
 	swept     int // day of the last weekly sweep
+	// dropBefore is the day before which identifiers go when the batch is done: its scores may name them.
+	dropBefore int
 }
 
 // sighting is an event id seen before: 8 bytes beside its key.
@@ -252,6 +254,7 @@ func (e *Engine) Process(b *vw.Batch, ahead []vw.Event, out *Outcome) {
 		}
 		e.stats.AtRisk += s.atRisk
 		s.bands, s.atRisk = [3]int64{}, 0
+		s.arena.Drop(s.dropBefore)
 	}
 	out.Findings = e.book.take(e.flush(), out.Findings)
 	e.batch, e.ahead = nil, nil

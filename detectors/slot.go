@@ -10,6 +10,10 @@ import (
 // delivered again weeks later changes nothing.
 const dedupHorizon = 60
 
+// arenaHorizon is how long an identifier can be named, in days: longer than any detector remembers its
+// reference, so that which segments are dropped is never to be seen.
+const arenaHorizon = 75
+
 // unswept marks the day of a sighting that no sweep has seen yet.
 const unswept = 1 << 31
 
@@ -230,5 +234,5 @@ func (s *slot) sweep() {
 		}
 		return v.day >= oldest
 	})
-	s.arena.Drop(day - dedupHorizon)
+	s.dropBefore = day - arenaHorizon
 }

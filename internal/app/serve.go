@@ -3,6 +3,7 @@ package app
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,14 +41,16 @@ type ServeOptions struct {
 	// Listening, if set, is told the address when the server answers.
 	Listening func(net.Addr)
 
-	// Where a test holds up the consumer.
+	// Where a test holds up the consumer, and has the state saved more often.
 	consuming  func()
+	saveEvery  int64
 	maxBacklog int64
 }
 
 // Serve takes events over HTTP, scores them and opens cases, on one machine. Events are durable in a
-// log before they are acknowledged; at a start the whole log is read again, which rebuilds the state
-// and the same scores, findings and cases, and then new events follow. It ends when ctx does.
+// log before they are acknowledged. The state is saved now and then, and when the server stops; a start
+// goes on from there, or reads the whole log again, which rebuilds the state and the same scores, findings
+// and cases. It ends when ctx does.
 func Serve(ctx context.Context, o ServeOptions) error {
 	c, p, err := plan(o.Campaign, o.Policy)
 	if err != nil {
@@ -71,16 +74,19 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer func() { _ = store.Close() }()
-	r, err := newRun(c, p, max(1, o.Slots), store, o.Now)
+	r, at, err := resumed(o.Dir, events.End(), func() (*run, error) {
+		r, err := newRun(c, p, max(1, o.Slots), store, o.Now)
+		if err == nil {
+			err = r.recall(ctx)
+		}
+		return r, err
+	}, o.Logger)
 	if err != nil {
 		return err
 	}
 	defer r.engine.Close()
-	if err := r.recall(ctx); err != nil {
-		return err
-	}
-	s := &server{run: r, log: events, logger: o.Logger, metrics: newMetrics(reg), dir: o.Dir, consuming: o.consuming}
-	if err := s.open(); err != nil {
+	s := &server{run: r, log: events, logger: o.Logger, metrics: newMetrics(reg), dir: o.Dir, consuming: o.consuming, saveEvery: cmp.Or(o.saveEvery, saveEvery)}
+	if err := s.open(at); err != nil {
 		return err
 	}
 	defer s.close()
@@ -124,7 +130,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return nil
 	})
 	group.Go(func() error {
-		err := s.consume(ctx)
+		err := s.consume(ctx, at)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -143,19 +149,30 @@ type server struct {
 	ready   atomic.Bool
 	// consuming, if set, is called before each batch.
 	consuming func()
+	saveEvery int64
 	files     [2]*os.File
 	scores    *bufio.Writer
 	dead      *bufio.Writer
 }
 
-// open begins the result files anew: reading the log again writes them again.
-func (s *server) open() error {
+// open takes up the result files where the saved state left them: reading on from there writes what
+// followed again. Without one they begin anew.
+func (s *server) open(at *resume) error {
+	var sizes [2]int64
+	if at != nil {
+		sizes = [2]int64{at.Scores, at.Dead}
+	}
 	for i, name := range []string{"scores.ndjson", "dead_letters.ndjson"} {
-		f, err := os.Create(filepath.Join(s.dir, name))
+		f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_CREATE|os.O_WRONLY, 0o644)
+		if err == nil {
+			s.files[i] = f
+			if err = f.Truncate(sizes[i]); err == nil {
+				_, err = f.Seek(sizes[i], io.SeekStart)
+			}
+		}
 		if err != nil {
 			return &vw.Error{Op: "app.Serve", Code: vw.Unavailable, Hint: "choose a directory that you may write to with --dir", Err: err}
 		}
-		s.files[i] = f
 	}
 	s.scores, s.dead = bufio.NewWriterSize(s.files[0], 1<<16), bufio.NewWriterSize(s.files[1], 1<<16)
 	s.run.scores, s.run.dead = s.scores, stream.NewDeadLetterWriter(s.dead)
@@ -173,19 +190,37 @@ func (s *server) close() {
 // commitEvery is how much of the log is consumed between two commits, which only free back-pressure.
 const commitEvery = 4 << 20
 
-// consume reads the log from its beginning and follows it until ctx ends.
-func (s *server) consume(ctx context.Context) error {
+// consume reads the log from its beginning, or from where the state was saved, and follows it until ctx
+// ends.
+func (s *server) consume(ctx context.Context, at *resume) (err error) {
 	// What is committed is read again without holding up new events; what was acknowledged before the
 	// stop and not yet consumed comes in its place.
 	var batch vw.Batch
 	chunk := stream.Chunk{Source: "ingest", First: 1}
-	uncommitted := 0
+	var from, next ingest.Position
+	if at != nil {
+		from = at.next
+		chunk.First, next = at.Line, from
+		s.metrics.observe(s.run)
+		s.logger.Info("going on from the saved state", slog.String("position", at.Next), slog.Int64("redemptions", s.run.engine.Stats().Scored))
+	}
+	var unsaved, uncommitted int64
+	defer func() {
+		if ctx.Err() != nil && unsaved > 0 {
+			if saved := s.save(next, chunk.First); saved != nil {
+				s.logger.Warn("the state was not saved: the next start reads more of the log", slog.Any("err", saved))
+			}
+		}
+	}()
 	// Ready is when all is read that was there at the start; under steady load the end is never met.
 	first, target := firstPosition(), s.log.End()
+	if at != nil {
+		first = from
+	}
 	if target.Compare(first) <= 0 {
 		s.caughtUp()
 	}
-	for rec, err := range s.log.Read(ctx, ingest.Position{}) {
+	for rec, err := range s.log.Read(ctx, from) {
 		if err != nil {
 			return err
 		}
@@ -199,12 +234,14 @@ func (s *server) consume(ctx context.Context) error {
 		chunk.Data = append(chunk.Data[:0], rec.Data...)
 		lines := int64(bytes.Count(rec.Data, []byte{'\n'}))
 		stream.DecodeChunk(s.run.decoder, &chunk, &batch)
-		chunk.First += lines
 		if err := s.run.batch(ctx, &batch, nil); err != nil {
+			unsaved = 0 // the engine has the batch, the results have not
 			return err
 		}
+		chunk.First += lines
+		next = rec.Next
 		atEnd := rec.Next.Compare(s.log.End()) == 0
-		if uncommitted += len(rec.Data); atEnd || uncommitted > commitEvery {
+		if uncommitted += int64(len(rec.Data)); atEnd || uncommitted > commitEvery {
 			if err := errors.Join(s.scores.Flush(), s.dead.Flush()); err != nil {
 				return writeError("results", err)
 			}
@@ -214,6 +251,12 @@ func (s *server) consume(ctx context.Context) error {
 				}
 			}
 			uncommitted = 0
+		}
+		if unsaved += int64(len(rec.Data)); unsaved > s.saveEvery {
+			if err := s.save(next, chunk.First); err != nil {
+				return writeError("state", err)
+			}
+			unsaved = 0
 		}
 		s.metrics.observe(s.run)
 		if rec.Next.Compare(target) >= 0 {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func TestMain(m *testing.M) {
 }
 
 func serveOptions(dir string) ServeOptions {
-	return ServeOptions{Campaign: "gaoping-2022-2", Listen: "127.0.0.1:0", Dir: dir, Tokens: []string{token}, Slots: 2, Logger: slog.New(slog.DiscardHandler), Now: today}
+	return ServeOptions{Campaign: "gaoping-2022-2", Listen: "127.0.0.1:0", Dir: dir, Tokens: []string{token}, Slots: 2, Logger: slog.New(slog.DiscardHandler), Now: today, saveEvery: 200 << 10}
 }
 
 // await asks again and again until the answer is yes, and gives up after half a minute.
@@ -264,6 +265,76 @@ func TestServeTakesEventsAndScoresThem(t *testing.T) {
 		t.Fatalf("stopped with %v", err)
 	}
 	sameAsReplay(t, dir, whole)
+}
+
+// A start goes on from the state that was saved, if it is of use; if not, it reads the whole log again. The
+// results are the same, and those of a replay.
+func TestAStartGoesOnFromTheSavedState(t *testing.T) {
+	dir := t.TempDir()
+	cut, whole := batches(t, world(t, 3, 12), 700)
+	begin := func() (serving, *atomic.Int64) {
+		o := serveOptions(dir)
+		n := new(atomic.Int64)
+		o.consuming = func() { n.Add(1) }
+		s := start(t, o)
+		await(t, "ready", ready(s.url))
+		return s, n
+	}
+	stop := func(s serving) {
+		t.Helper()
+		if err := s.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := begin()
+	for _, b := range cut[:len(cut)/2] {
+		if got := post(s.url, token, b); got != http.StatusAccepted {
+			t.Fatalf("status %d", got)
+		}
+	}
+	metric(t, s.url, `vw_ingest_backlog_bytes 0`)
+	stop(s)
+	state := read(t, stateFile(dir))
+	s, n := begin()
+	if n.Load() != 0 {
+		t.Errorf("%d batches were read again, want none", n.Load())
+	}
+	for _, b := range cut[len(cut)/2:] {
+		if got := post(s.url, token, b); got != http.StatusAccepted {
+			t.Fatalf("status %d", got)
+		}
+	}
+	metric(t, s.url, `vw_ingest_backlog_bytes 0`)
+	stop(s)
+	sameAsReplay(t, dir, whole)
+
+	last := read(t, stateFile(dir))
+	for _, tt := range []struct {
+		name  string
+		spoil func() error
+		again int // batches
+	}{
+		{"an older state", func() error { return os.WriteFile(stateFile(dir), []byte(state), 0o644) }, len(cut) - len(cut)/2},
+		{"no state", func() error { return os.Remove(stateFile(dir)) }, len(cut)},
+		{"a torn state", func() error { return os.Truncate(stateFile(dir), int64(len(last)/2)) }, len(cut)},
+		{"a flipped byte", func() error {
+			b := []byte(last)
+			b[len(b)/2] ^= 1
+			return os.WriteFile(stateFile(dir), b, 0o644)
+		}, len(cut)},
+		{"lost results", func() error { return os.Truncate(filepath.Join(dir, "scores.ndjson"), 100) }, len(cut)},
+		{"lost cases", func() error { return os.Remove(filepath.Join(dir, "cases.db")) }, len(cut)},
+	} {
+		if err := tt.spoil(); err != nil {
+			t.Fatal(err)
+		}
+		s, n := begin()
+		if int(n.Load()) != tt.again {
+			t.Errorf("%s: %d batches were read again, want %d", tt.name, n.Load(), tt.again)
+		}
+		stop(s)
+		sameAsReplay(t, dir, whole)
+	}
 }
 
 func TestTwoServersDoNotShareADirectory(t *testing.T) {

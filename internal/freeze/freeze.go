@@ -257,6 +257,9 @@ func (d *Decoder) Close() error {
 	return d.err
 }
 
+// Rest reads on behind the end mark, once Close has met it.
+func (d *Decoder) Rest() io.Reader { return d.r }
+
 func (d *Decoder) fail(why string) {
 	if d.err == nil {
 		d.err = fmt.Errorf("freeze: %w: %s", ErrCorrupt, why)
