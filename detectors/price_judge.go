@@ -159,6 +159,12 @@ func judgeSpan(null *priceNull, list []*priceShown, span, day int, c *vw.Campaig
 		s.m.early = s.m.early || 2*before > len(fresh)
 		s.m.said = false
 	}
+	for _, s := range list {
+		if !s.m.alarm {
+			others := window.without(s)
+			null.spread(int(s.shop.judged), s.rose[span][0], &others)
+		}
+	}
 	null.items += window.items
 	for i := range null.rose {
 		null.rose[i] += window.rose[i]

@@ -23,6 +23,8 @@ var priceLogs = func() (logs [len(priceSizes)]float64) {
 type priceNull struct {
 	items int64       // item-windows judged
 	rose  priceCounts // of these, by at least priceSizes
+	// Sums over merchants of squared distance from the mean less the mean, and of the squared mean, in priceUnits.
+	excess, square int64
 }
 
 // Before anything was counted a window has one item in a hundred, with an exponential tail of 10 %, at
@@ -47,13 +49,13 @@ func (n *priceNull) local(size int, others *priceNull) float64 {
 }
 
 // tail is the probability that of so many items of an honest merchant at least so many rise by some size. A
-// shop reprices several items at once, so their number is overdispersed: negative binomial of size priceBatch. Sizes
+// shop reprices several items at once, so their number is overdispersed: negative binomial. Sizes
 // are looked at together, which is paid twice: they are nested.
 func (n *priceNull) tail(items int, rose *priceCounts, least int, others *priceNull) float64 {
 	p := 1.0
 	for i, k := range rose {
 		if k >= int64(least) {
-			p = min(p, 2*negBinomialTail(int(k), float64(items)*n.local(i, others), priceBatch))
+			p = min(p, 2*negBinomialTail(int(k), float64(items)*n.local(i, others), n.shape()))
 		}
 	}
 	return max(p, priceTrust)
@@ -62,9 +64,22 @@ func (n *priceNull) tail(items int, rose *priceCounts, least int, others *priceN
 // priceTrust is the least probability that is believed: what lies beyond was never seen, only computed.
 const priceTrust = 1e-6
 
-// priceBatch is the shape of the gamma distribution of how ready a merchant is to reprice within given days; 1 is an
-// exponential one, so that the number of items is geometric. Stated: chains that reprice on fixed days came out at 1 to 2.
-const priceBatch = 1.0
+// shape is that of the gamma distribution of how ready a merchant is to reprice within given days, by moments: excess
+// variance against squared mean. 1 before anything was counted, between a half and four.
+func (n *priceNull) shape() float64 {
+	const weight = 20
+	return 1 / clip((float64(n.excess)/priceUnits+weight)/(float64(n.square)/priceUnits+weight), 0.25, 2)
+}
+
+// spread counts how far the number of rises of a merchant is from its mean.
+func (n *priceNull) spread(items int, rose int64, others *priceNull) {
+	mean := float64(items) * n.local(0, others)
+	away := float64(rose) - mean
+	n.excess += int64(math.Round((away*away - mean) * priceUnits))
+	n.square += int64(math.Round(mean * mean * priceUnits))
+}
+
+const priceUnits = 1e6
 
 // pToLLR is what a p-value is worth as a log likelihood ratio: the calibrator k·p^(k-1), whose mean under the
 // null is 1 (Vovk and Wang 2021).
