@@ -129,7 +129,7 @@ func newPrice(env *Env) (Detector, error) {
 	d := &priceDetector{
 		env: env, pending: map[uint64][]pricePending{}, pairs: map[uint64][]FoundRedemption{},
 		p: priceParams{
-			FalseAlarms: 0.01, Rise: 0.05, Items: 3, Hold: 2, Rounding: 0.01, RoundingFen: 10,
+			FalseAlarms: 0.0075, Rise: 0.05, Items: 3, Hold: 2, Rounding: 0.01, RoundingFen: 10,
 			Pairs: 2, Complaints: 3, MaxItems: 2048,
 		},
 	}

@@ -21,30 +21,32 @@ type priceRise struct {
 // raised tells whether a rise is one that neither cost nor market explains.
 func (d *priceDetector) raised(r *priceRise) bool { return float64(r.net) >= d.least }
 
-// stand opens or ends the rise of an item whose label was read, before the reading is taken in.
+// stand opens, renews or ends the rise of an item whose label was read, before the reading is taken in.
 func (d *priceDetector) stand(key uint64, it *priceItem, merchant, sku uint64, fen uint32, day uint16) *priceRise {
-	if it.flags&priceStanding != 0 {
-		r := d.rises.Find(key)
-		if d.above(fen, r.base) {
-			return r
-		}
-		r.base, it.flags = 0, it.flags&^priceStanding
+	if it.day > day {
 		return nil
 	}
-	if fen <= it.latest() || it.day > day {
-		return nil
+	var r *priceRise
+	if it.flags&priceStanding != 0 {
+		if r = d.rises.Find(key); !d.above(fen, r.base) {
+			r.base, it.flags = 0, it.flags&^priceStanding
+			return nil
+		}
+	}
+	if fen <= it.latest() {
+		return r
 	}
 	it.roll(day)
 	usual, ok := it.usual()
 	if !ok {
-		return nil
+		return r
 	}
 	legal := it.lowest()
 	base := max(legal, usual)
-	if !d.above(fen, base) {
-		return nil
+	if !d.above(fen, base) { // a rise that stands may have become the regular price; what comes on top is small
+		return r
 	}
-	r, _ := d.rises.Get(key)
+	r, _ = d.rises.Get(key)
 	*r = priceRise{merchant: merchant, sku: sku, name: r.name, base: base, legal: legal, now: fen, since: day}
 	it.flags |= priceStanding
 	return r
