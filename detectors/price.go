@@ -26,13 +26,10 @@ type priceParams struct {
 	// Rise is the least rise of an item that counts beyond cost and market, as a share. It is half of the
 	// 10 % of the typology catalogue (T19), which three items together reach.
 	Rise float64 `yaml:"rise"`
-	// Items is the least number of items in a rise; Share is the same as a share of the merchant's items,
-	// for large shops. The larger counts.
-	Items int     `yaml:"items"`
-	Share float64 `yaml:"share"`
-	// Hold is how many whole days a rise must stand; Window the days within which the items rise.
-	Hold   int `yaml:"hold"`
-	Window int `yaml:"window"`
+	// Items is the least number of items in a rise.
+	Items int `yaml:"items"`
+	// Hold is how many whole days a rise must stand.
+	Hold int `yaml:"hold"`
 	// Rounding is the share, and RoundingFen the fen, by which a price may differ from another without
 	// meaning anything (56号令 Art.21).
 	Rounding    float64 `yaml:"rounding"`
@@ -48,42 +45,72 @@ type priceParams struct {
 // priceDetector compares what a merchant charges with what it charged before, with its peers and with
 // its own labels. It never looks at the amount of a receipt: a large ticket is not a high price.
 //
-//	Key:   merchant, and (merchant, sku).
-//	Rise:  ln price - ln max(lowest price of 7 days, highest regular price of the weeks before). The
-//	       first is the legal base; the second forgives a sale that ended.
+//	Key:   merchant, and (merchant, sku): 64 bytes. Dropped 45 days after the last price.
+//	Rise:  ln price - ln max(lowest price of 7 days, regular price of the weeks before). The first is the
+//	       legal base; the second forgives a sale that ended.
 //	Peers: the same sku elsewhere (difference in differences); a rise that cost or market explains, or
 //	       that only reaches the market's price, is none.
-//	Null:  the third largest of such rises within days of each other, as it occurs at all merchants.
+//	Null:  the number of items that rise by so much within days of each other: negative binomial about
+//	       what the other merchants show in the same days (price_null.go). Receipts without labels: price_till.go.
 //	Cap:   an item under a government ceiling is left to the rule of T22.
 type priceDetector struct {
 	env       *Env
 	p         priceParams
+	least     float64 // ln of one and Rise
 	items     Table[priceItem]
 	merchants Table[priceMerchant]
-	capped    map[uint64]bool
-	// pending are the redemptions of items that stand above their limit, by merchant, until it is known
+	rows      Table[uint32] // of skus
+	rises     Table[priceRise]
+	costs     Table[priceCost]
+	shops     []priceShop // by priceMerchant.row
+	skus      []priceSKU  // by priceItem.sku
+	freeShops []uint32
+	freeSKUs  []uint32
+	// pending are the redemptions of items that stand above their base, by merchant, until it is known
 	// whether the rise is one; pairs those that paid more than the label.
 	pending map[uint64][]pricePending
 	pairs   map[uint64][]FoundRedemption
-	judged  int // last day judged; the first slot's is in use
+	// complaints and visits are those of all merchants of the slot; complaining is what the slots learned of both.
+	complaints, visits int
+	complaining        float64
+	judged             int                        // last day judged; the first slot's is in use, and its null
+	null               [len(priceSpans)]priceNull // of all merchants
 }
 
 // priceMerchant is what is remembered of a merchant.
 type priceMerchant struct {
 	id         IDRef
-	tail       priceTail // its part of the null
-	judged     int32     // items judged on the last day
-	items      int32
+	row        uint32   // in shops
+	visits     uint32   // redemptions
 	complaints [3]uint8 // price, voucher_refused, surcharge
 	priced     bool     // its prices are read
 	alarm      bool     // its prices are raised
 	found      bool     // and a finding of it exists
 	said       bool     // in its latest form
 	early      bool     // they rose before the campaign began
-	falseRefs  uint16
+	falseRefs  uint16   // struck-through prices above the lowest of seven days
+	neverRefs  uint16   // of these, above all that was ever asked
 	pairs      uint16
+	pairDays   uint16 // on which there were pairs
+	pairDay    uint16 // the latest
 	llr        float32
+	till       float32 // the same from receipts alone
 	p          float32 // of the rise, all looks of the campaign paid
+}
+
+// priceShop and priceSKU are what the daily pass over all items counts.
+type priceShop struct {
+	key    uint64
+	items  uint32
+	judged uint16 // items judged on the last day
+	till   uint16 // of those known from receipts alone
+}
+
+type priceSKU struct {
+	key    uint64
+	items  uint32
+	wanted bool
+	capped bool
 }
 
 type pricePending struct {
@@ -100,110 +127,134 @@ const pricePendingMax = 2048
 
 func newPrice(env *Env) (Detector, error) {
 	d := &priceDetector{
-		env: env, capped: map[uint64]bool{}, pending: map[uint64][]pricePending{}, pairs: map[uint64][]FoundRedemption{},
+		env: env, pending: map[uint64][]pricePending{}, pairs: map[uint64][]FoundRedemption{},
 		p: priceParams{
-			FalseAlarms: 0.01, Rise: 0.05, Items: 3, Share: 0.05, Hold: 2, Window: 3, Rounding: 0.01, RoundingFen: 10,
+			FalseAlarms: 0.0075, Rise: 0.05, Items: 3, Hold: 2, Rounding: 0.01, RoundingFen: 10,
 			Pairs: 2, Complaints: 3, MaxItems: 2048,
 		},
 	}
 	if err := env.Params(&d.p); err != nil {
 		return nil, err
 	}
-	if p := &d.p; !(p.FalseAlarms > 0 && p.FalseAlarms < 1) || !(p.Rise > 0) || p.Items < 2 || !(p.Share >= 0 && p.Share < 1) ||
-		p.Hold < 1 || p.Window < 1 || !(p.Rounding >= 0) || p.RoundingFen < 0 || p.Pairs < 1 || p.Complaints < 1 || p.MaxItems < 1 {
+	if p := &d.p; !(p.FalseAlarms > 0 && p.FalseAlarms < 1) || !(p.Rise > 0) || p.Items < 2 ||
+		p.Hold < 1 || !(p.Rounding >= 0) || p.RoundingFen < 0 || p.Pairs < 1 || p.Complaints < 1 || p.MaxItems < 1 || p.MaxItems > math.MaxUint16 {
 		return nil, fmt.Errorf("parameters of price: a number lies outside its range: %+v", *p)
 	}
+	d.least = math.Log1p(d.p.Rise)
+	learnComplaints([]*priceDetector{d})
 	return d, nil
 }
 
-// Size counts the series and what the merchants hold.
+// Size counts the items and what the merchants hold.
 func (d *priceDetector) Size() (keys, bytes int) {
-	bytes = d.items.Bytes() + d.merchants.Bytes()
+	bytes = d.items.Bytes() + d.merchants.Bytes() +
+		d.rises.Bytes() + d.costs.Bytes() + d.rows.Bytes() +
+		cap(d.shops)*int(unsafe.Sizeof(priceShop{})) + cap(d.skus)*int(unsafe.Sizeof(priceSKU{}))
 	for _, s := range d.pending {
 		bytes += cap(s) * int(unsafe.Sizeof(pricePending{}))
 	}
 	return d.items.Len(), bytes
 }
 
-// Touch reads the merchant's entry.
-func (d *priceDetector) Touch(v *Visit) uint64 { return d.merchants.Touch(v.Event.Merchant.Key) }
+// Touch reads the entries of the merchant and of the receipt's items.
+func (d *priceDetector) Touch(v *Visit) uint64 {
+	e := v.Event
+	sum := d.merchants.Touch(e.Merchant.Key)
+	if e.LineCount > 0 {
+		lines := v.Batch.LinesOf(e)
+		for i := range lines[:min(len(lines), priceTouched)] {
+			sum += d.items.Touch(pairKey(e.Merchant.Key, lines[i].SKU.Key))
+		}
+	}
+	return sum
+}
 
-// Visit compares the receipt's prices with labels and history, and remembers them.
+// priceTouched is how many lines of a receipt are worth fetching ahead.
+const priceTouched = 8
+
+// Visit compares the receipt's prices with labels and history.
 func (d *priceDetector) Visit(v *Visit) {
 	e := v.Event
-	m := d.merchants.Find(e.Merchant.Key)
+	m := d.merchant(e.Merchant.Key)
+	m.visits++
+	d.visits++
 	if e.LineCount == 0 {
-		if m == nil || !m.priced {
+		if !m.priced {
 			v.Blind(d.env, vw.FieldLines)
 		}
 		return
 	}
-	if m == nil {
-		m, _ = d.merchants.Get(e.Merchant.Key)
-	}
-	// Read after the loop only: the table may have moved on from where they point.
-	var worst, dearest, struck *priceItem
+	var worst *priceRise
+	var dearest, struck vw.Ref
 	var worstRise, surcharge float64
+	var label uint32
 	lines := v.Batch.LinesOf(e)
+	day := uint16(v.Day)
 	for i := range lines {
 		line := &lines[i]
 		fen := priceOfLine(line)
-		if fen == 0 || d.capped[line.SKU.Key] {
+		if fen == 0 {
 			continue
 		}
-		it := d.item(m, e.Merchant.Key, line.SKU.Key)
+		key := pairKey(e.Merchant.Key, line.SKU.Key)
+		it := d.items.Find(key)
 		if it == nil {
-			continue
-		}
-		if shown := it.shown(int32(v.Day)); shown > 0 && d.exceeds(fen, shown) {
-			if x := math.Log(float64(fen) / float64(shown)); x > surcharge {
-				dearest, surcharge = it, x
-				d.keep(v.Batch, e, m, it, line.SKU, v.Day)
-			}
-		}
-		it.see(fen, int32(v.Day))
-		if it.falseRef && struck == nil {
-			struck = it
-		}
-		base := it.base
-		if base == 0 {
-			base = it.limit
-		}
-		if base == 0 || !d.rises(fen, base) {
-			continue
-		}
-		d.keep(v.Batch, e, m, it, line.SKU, v.Day)
-		if !it.raised || !m.found {
-			if it.base == 0 || v.Day-int(it.since) < priceWait {
-				d.wait(e.Merchant.Key, it.sku, v)
-			}
-			if !it.raised || !m.alarm {
+			if it = d.item(m, key, line.SKU.Key); it == nil {
 				continue
 			}
 		}
-		if x := math.Log(float64(fen) / float64(base)); x > worstRise {
-			worst, worstRise = it, x
+		if it.flags&priceLabelled == 0 {
+			d.till(v, key, it, line.SKU, fen)
+			continue
+		}
+		if shown := it.shown(day); shown > 0 && d.exceeds(fen, shown) {
+			if x := math.Log(float64(fen) / float64(shown)); x > surcharge {
+				dearest, surcharge, label = line.SKU, x, shown
+			}
+		}
+		if it.flags&(priceFalseRef|priceStanding) == 0 {
+			continue
+		}
+		if it.flags&priceFalseRef != 0 && struck.Key == 0 {
+			struck = line.SKU
+		}
+		if it.flags&priceStanding == 0 {
+			continue
+		}
+		r := d.rises.Find(key)
+		if r == nil || !d.above(fen, r.base) {
+			continue
+		}
+		d.name(v.Batch, r, line.SKU, v.Day)
+		d.keepMerchant(v.Batch, e, m, v.Day)
+		if !d.raised(r) || !m.found {
+			if v.Day-int(r.since) < priceWait {
+				d.wait(e.Merchant.Key, line.SKU.Key, v)
+			}
+			continue
+		}
+		if x := math.Log(float64(fen) / float64(r.base)); x > worstRise {
+			worst, worstRise = r, x
 		}
 	}
 	if worst != nil {
 		v.Say(d.env, Signal{
-			Kind: &priceRaisedKind, LLR: min(4, float64(m.llr)/2), Observed: float64(worst.now) / 100, Expected: float64(worst.base) / 100,
+			Kind: &priceRaisedKind, LLR: float64(m.llr), Observed: float64(worst.base) / 100 * math.Exp(worstRise), Expected: float64(worst.base) / 100,
 			P: float64(m.p), Note: d.text(worst.name),
 			Aux: [6]float64{worstRise, float64(worst.peers)},
 		})
-		if m.found {
-			d.env.Find(d.finding("T19", e.Merchant.Key, m, v.T, []FoundRedemption{v.Found()}, nil, ""))
-			if m.early {
-				d.env.Find(d.finding("T20", e.Merchant.Key, m, v.T, []FoundRedemption{v.Found()}, nil, ""))
-			}
+		d.env.Find(d.finding("T19", e.Merchant.Key, m, v.T, []FoundRedemption{v.Found()}, nil, ""))
+		if m.early {
+			d.env.Find(d.finding("T20", e.Merchant.Key, m, v.T, []FoundRedemption{v.Found()}, nil, ""))
 		}
 	}
-	if struck != nil {
-		v.Say(d.env, Signal{Kind: &priceReferenceKind, LLR: 2, Observed: None, Expected: None, P: None, Note: d.text(struck.name)})
+	if struck.Key != 0 {
+		d.keepMerchant(v.Batch, e, m, v.Day)
+		v.Say(d.env, Signal{Kind: &priceReferenceKind, LLR: d.referenceLLR(m), Observed: None, Expected: None, P: None, Note: v.Batch.String(struck.Text)})
 		d.env.Find(d.finding("T20", e.Merchant.Key, m, v.T, []FoundRedemption{v.Found()}, nil, ""))
 	}
-	if dearest != nil {
-		d.pair(v, m, dearest, surcharge)
+	if dearest.Key != 0 {
+		d.pair(v, m, dearest, label, surcharge)
 	}
 }
 
@@ -227,32 +278,68 @@ func (d *priceDetector) exceeds(fen, than uint32) bool {
 	return float64(fen) > float64(than)*(1+d.p.Rounding) && int64(fen) >= int64(than)+int64(d.p.RoundingFen)
 }
 
-// rises tells whether a price is a rise over a base.
-func (d *priceDetector) rises(fen, base uint32) bool {
+// above tells whether a price is a rise over a base; a base of 0 is none.
+func (d *priceDetector) above(fen, base uint32) bool {
+	if base == 0 {
+		return false
+	}
 	return float64(fen) >= float64(base)*(1+d.p.Rise)
 }
 
-// item is the series of a sku at a merchant, made if there is room, else nil.
-func (d *priceDetector) item(m *priceMerchant, merchant, sku uint64) *priceItem {
-	key := pairKey(merchant, sku)
-	if it := d.items.Find(key); it != nil {
-		return it
+// merchant makes the entry of a merchant.
+func (d *priceDetector) merchant(key uint64) *priceMerchant {
+	m, isNew := d.merchants.Get(key)
+	if !isNew {
+		return m
 	}
-	if int(m.items) >= d.p.MaxItems {
+	if n := len(d.freeShops); n > 0 {
+		m.row, d.freeShops = d.freeShops[n-1], d.freeShops[:n-1]
+	} else {
+		m.row = uint32(len(d.shops))
+		d.shops = append(d.shops, priceShop{})
+	}
+	d.shops[m.row] = priceShop{key: key}
+	return m
+}
+
+// sku is the row of a sku.
+func (d *priceDetector) sku(key uint64) uint32 {
+	row, isNew := d.rows.Get(key)
+	if !isNew {
+		return *row
+	}
+	if n := len(d.freeSKUs); n > 0 {
+		*row, d.freeSKUs = d.freeSKUs[n-1], d.freeSKUs[:n-1]
+	} else {
+		*row = uint32(len(d.skus))
+		d.skus = append(d.skus, priceSKU{})
+	}
+	d.skus[*row] = priceSKU{key: key}
+	return *row
+}
+
+// item makes the series of a sku at a merchant if there is room and no ceiling, else nil.
+func (d *priceDetector) item(m *priceMerchant, key, sku uint64) *priceItem {
+	shop := &d.shops[m.row]
+	if int(shop.items) >= d.p.MaxItems {
 		return nil
 	}
-	m.items++
+	row := d.sku(sku)
+	if d.skus[row].capped {
+		return nil
+	}
+	shop.items++
+	d.skus[row].items++
 	it, _ := d.items.Get(key)
-	it.merchant, it.sku = merchant, sku
+	it.merchant, it.sku = m.row, row
 	return it
 }
 
-// keep remembers the names of an item and its merchant while they can be had.
-func (d *priceDetector) keep(b *vw.Batch, e *vw.Event, m *priceMerchant, it *priceItem, sku vw.Ref, day int) {
-	if d.env.Arena.Bytes(it.name) == nil {
-		it.name = d.env.Arena.Keep(b.Bytes(sku.Text), day)
+// name remembers the name of an item that rises while it can be had.
+func (d *priceDetector) name(b *vw.Batch, r *priceRise, sku vw.Ref, day int) {
+	if d.env.Arena.Bytes(r.name) == nil {
+		r.name = d.env.Arena.Keep(b.Bytes(sku.Text), day)
 	}
-	d.keepMerchant(b, e, m, day)
 }
 
 func (d *priceDetector) keepMerchant(b *vw.Batch, e *vw.Event, m *priceMerchant, day int) {
@@ -281,31 +368,42 @@ func (d *priceDetector) Apply(b *vw.Batch, e *vw.Event, t vw.Millis) {
 		return
 	}
 	if e.Kind == vw.Cap {
-		d.capped[e.SKU.Key] = true
+		d.skus[d.sku(e.SKU.Key)].capped = true
 		return
 	}
-	if e.SKU.Key == 0 || e.Amount <= 0 || d.capped[e.SKU.Key] {
+	if e.SKU.Key == 0 || e.Amount <= 0 {
 		return
 	}
-	m, _ := d.merchants.Get(e.Merchant.Key)
-	it := d.item(m, e.Merchant.Key, e.SKU.Key)
-	if it == nil {
-		return
-	}
+	m := d.merchant(e.Merchant.Key)
+	key := pairKey(e.Merchant.Key, e.SKU.Key)
 	fen := priceFen(float64(e.Amount))
-	switch e.Kind {
-	case vw.Cost:
-		it.pay(fen, int32(day))
-	case vw.Reference:
-		d.reference(b, e, m, it, fen, t, day)
-	default:
-		m.priced = true
-		it.label(fen, int32(day))
-		it.see(fen, int32(day))
-		if it.limit > 0 && d.rises(fen, it.limit) {
-			d.keep(b, e, m, it, e.SKU, day)
+	if e.Kind == vw.Cost {
+		c, _ := d.costs.Get(key)
+		c.pay(fen, uint16(day))
+		return
+	}
+	it := d.items.Find(key)
+	if it == nil {
+		if it = d.item(m, key, e.SKU.Key); it == nil {
+			return
 		}
 	}
+	if e.Kind == vw.Reference {
+		d.reference(b, e, m, it, fen, t, day)
+		return
+	}
+	m.priced = true
+	if it.flags&priceLabelled == 0 { // what receipts said is worth less
+		*it = priceItem{merchant: it.merchant, sku: it.sku, flags: priceLabelled}
+		if r := d.rises.Find(key); r != nil {
+			r.base = 0
+		}
+	}
+	if r := d.stand(key, it, e.Merchant.Key, e.SKU.Key, fen, uint16(day)); r != nil {
+		d.name(b, r, e.SKU, day)
+		d.keepMerchant(b, e, m, day)
+	}
+	it.see(fen, uint16(day))
 }
 
 // finding is what is said of a merchant under a typology; without reasons it only adds redemptions.
@@ -313,15 +411,10 @@ func (d *priceDetector) finding(typology string, merchant uint64, m *priceMercha
 	llr := 0.0
 	switch typology {
 	case "T19":
-		llr = float64(m.llr)
-		if !m.priced {
-			// Receipts alone: a customer may pay by piece what another pays by the box. A lead for a visit, not more.
-			llr = min(llr, priceReceiptsLLR)
-		}
+		// Receipts alone are a lead for a visit, not more: the shop's customers may have changed, and not its prices.
+		llr = max(float64(m.llr), min(float64(m.till), priceReceiptsLLR))
 	case "T20":
-		if m.falseRefs > 0 {
-			llr = priceReferenceLLR + priceFurtherLLR*float64(m.falseRefs-1)
-		}
+		llr = d.referenceLLR(m)
 		if m.early {
 			llr = max(llr, float64(m.llr))
 		}
@@ -341,31 +434,43 @@ func (d *priceDetector) finding(typology string, merchant uint64, m *priceMercha
 
 // priceReceiptsLLR caps what receipts say of prices without a shelf price: under the default weight it
 // stays below the review band.
-const priceReceiptsLLR = 6.5
+const priceReceiptsLLR = 4.8
 
 // priceMerchantPrior is the log-odds that a merchant cheats, before any evidence: one in ninety.
 const priceMerchantPrior = -4.5
 
-// Sweep drops the series that were not read for 45 days, and redemptions that waited longer than a
+// Sweep drops the items that were not read for 45 days, and redemptions that waited longer than a
 // rise needs to show.
 func (d *priceDetector) Sweep(now vw.Millis) {
-	day := int32(vw.DayOf(now, d.env.Offset))
+	day := vw.DayOf(now, d.env.Offset)
 	d.items.Sweep(func(_ uint64, it *priceItem) bool {
-		if it.seen >= day-priceIdle || it.costDay >= day-priceIdle {
+		if int(it.seen) >= day-priceIdle {
 			return true
 		}
-		if m := d.merchants.Find(it.merchant); m != nil {
-			m.items--
-		}
+		d.shops[it.merchant].items--
+		d.skus[it.sku].items--
 		return false
 	})
+	d.costs.Sweep(func(_ uint64, c *priceCost) bool { return int(c.day) >= day-priceIdle })
 	d.merchants.Sweep(func(_ uint64, m *priceMerchant) bool {
-		return m.items > 0 || m.found || m.pairs > 0 || m.complaints != [3]uint8{}
+		if d.shops[m.row].items > 0 || m.visits > 0 || m.found || m.pairs > 0 || m.complaints != [3]uint8{} {
+			return true
+		}
+		d.shops[m.row] = priceShop{}
+		d.freeShops = append(d.freeShops, m.row)
+		return false
+	})
+	d.rows.Sweep(func(_ uint64, row *uint32) bool {
+		if s := &d.skus[*row]; s.items > 0 || s.capped {
+			return true
+		}
+		d.freeSKUs = append(d.freeSKUs, *row)
+		return false
 	})
 	for key, list := range d.pending {
 		rest := list[:0]
 		for _, w := range list {
-			if it := d.items.Find(pairKey(key, w.sku)); it != nil && w.day >= day-priceWait && (it.base > 0 || w.day >= day-1) {
+			if r := d.rises.Find(pairKey(key, w.sku)); r != nil && int(w.day) >= day-priceWait {
 				rest = append(rest, w)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 
 func TestPriceSeries(t *testing.T) {
 	type reading struct{ day, fen int }
-	type want struct{ Lowest, High, Middle uint32 }
+	type want struct{ Lowest, Usual uint32 }
 	flat := func(from, to, fen int) (rs []reading) {
 		for d := from; d <= to; d++ {
 			rs = append(rs, reading{d, fen})
@@ -23,24 +23,24 @@ func TestPriceSeries(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		in   []reading
-		at   int32
+		at   uint16
 		want want
 	}{
-		{"the lowest of seven days, today left out", append(flat(100, 106, 500), reading{103, 450}, reading{107, 400}), 107, want{450, 0, 0}},
-		{"eight days ago does not count", append([]reading{{100, 450}}, flat(101, 107, 500)...), 108, want{500, 0, 0}},
-		{"a weekly reading holds in between", []reading{{100, 500}, {107, 600}}, 110, want{500, 0, 0}},
-		{"no price in seven days: the last one", []reading{{100, 500}}, 130, want{500, 500, 500}},
-		{"the dearest week is the usual price, not the dearest day", append(append(flat(100, 120, 500), flat(121, 127, 700)...), append([]reading{{128, 9900}}, flat(129, 150, 500)...)...), 150, want{500, 700, 500}},
-		{"of several prices of a day the lowest", []reading{{100, 500}, {100, 480}, {100, 520}}, 101, want{480, 0, 0}},
+		{"the lowest of seven days, today left out", append(flat(100, 106, 500), reading{103, 450}, reading{107, 400}), 107, want{450, 0}},
+		{"eight days ago does not count", append([]reading{{100, 450}}, flat(101, 107, 500)...), 108, want{500, 0}},
+		{"a weekly reading holds in between", []reading{{100, 500}, {107, 600}}, 110, want{500, 0}},
+		{"no price in seven days: the last one", []reading{{100, 500}}, 130, want{500, 0}},
+		{"the dearest week is the usual price, not the dearest day", append(append(flat(100, 120, 500), flat(121, 127, 700)...), append([]reading{{128, 9900}}, flat(129, 150, 500)...)...), 150, want{500, 700}},
+		{"of several prices of a day the lowest", []reading{{100, 500}, {100, 480}, {100, 520}}, 101, want{480, 0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var it priceItem
 			for _, r := range tt.in {
-				it.see(uint32(r.fen), int32(r.day))
+				it.see(uint32(r.fen), uint16(r.day))
 			}
 			it.roll(tt.at)
 			got := want{Lowest: it.lowest()}
-			got.High, got.Middle, _ = it.usual()
+			got.Usual, _ = it.usual()
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
@@ -49,12 +49,15 @@ func TestPriceSeries(t *testing.T) {
 }
 
 func TestPriceLabelHoldsForTheNextDay(t *testing.T) {
-	var it priceItem
-	for _, r := range [][2]int{{100, 500}, {100, 480}, {101, 450}} {
-		it.label(uint32(r[1]), int32(r[0]))
+	it := priceItem{flags: priceLabelled}
+	var got []uint32
+	for _, r := range [][2]int{{100, 500}, {100, 480}, {101, 450}, {101, 440}} {
+		it.see(uint32(r[1]), uint16(r[0]))
+		got = append(got, it.shown(uint16(r[0])), it.shown(uint16(r[0])+1), it.shown(uint16(r[0])+2))
 	}
-	if diff := cmp.Diff([]uint32{500, 450, 0}, []uint32{it.shown(101), it.shown(102), it.shown(103)}); diff != "" {
-		t.Errorf("labels of the days 101, 102, 103 (-want +got):\n%s", diff)
+	// The dearest label of the day; of the day before, when it has a newer one, the lowest.
+	if diff := cmp.Diff([]uint32{500, 500, 0, 500, 500, 0, 480, 450, 0, 480, 450, 0}, got); diff != "" {
+		t.Errorf("labels of day, next and the one after (-want +got):\n%s", diff)
 	}
 }
 
@@ -85,6 +88,7 @@ func priceMarket(t *testing.T, shops, frauds, after int) (alarms, found int) {
 	c := rulesCampaign()
 	got, _ := rulesDetector(t, "price", c)
 	d := got.(*priceDetector)
+	b := &vw.Batch{Data: []byte("shop")}
 	r := rand.New(rand.NewPCG(7, 11))
 	price := make([][]float64, shops)
 	sale := make([][]int, shops)
@@ -97,7 +101,6 @@ func priceMarket(t *testing.T, shops, frauds, after int) (alarms, found int) {
 	for day := c.Start - history; day <= c.End+4; day++ {
 		for m := range shops {
 			key := uint64(m + 1)
-			pm, _ := d.merchants.Get(key)
 			for s := range skus {
 				switch x := r.Float64(); {
 				case x < 0.002:
@@ -113,7 +116,10 @@ func priceMarket(t *testing.T, shops, frauds, after int) (alarms, found int) {
 				if m < frauds && s < 6 && day >= c.Start+after {
 					fen = price[m][s] * 1.4
 				}
-				d.item(pm, key, uint64(s+1)).see(uint32(fen), int32(day))
+				d.Apply(b, &vw.Event{
+					Type: vw.PriceEvent, Kind: vw.Shelf, Merchant: vw.Ref{Text: vw.Text{Len: 4}, Key: key}, SKU: vw.Ref{Text: vw.Text{Len: 4}, Key: uint64(s + 1)},
+					Amount: vw.Fen(fen),
+				}, vw.Millis(day)*vw.Day)
 			}
 		}
 		learnPrices([]Detector{d}, &Tick{Day: day + 1, NewDay: true, Campaign: c})
@@ -143,24 +149,6 @@ func TestHonestMarketIsQuietAndRisesAreFound(t *testing.T) {
 	}
 	if alarms > 5 {
 		t.Errorf("%d of 180 honest shops alarmed in a campaign without rises", alarms)
-	}
-}
-
-func TestPriceTailIsAProbabilityThatFalls(t *testing.T) {
-	for _, tail := range []priceTail{{}, {days: 100}, {days: 5000, over: 60, beyond: 24000, further: 30}} {
-		last := 1.0
-		for x := 0.0; x < 1; x += 0.01 {
-			p := tail.p(x, 0)
-			if p <= 0 || p > last || tail.p(x, 4) > p {
-				t.Fatalf("%+v: p(%.2f) = %g after %g, with four further items %g", tail, x, p, last, tail.p(x, 4))
-			}
-			last = p
-		}
-	}
-	// 60 of 5000 days, mean excess 4 %: a rise of 20 % beyond is one of some e⁵ of these.
-	tail := priceTail{days: 5000, over: 60, beyond: 24000}
-	if got, want := tail.p(0.2, 0), 60.5/5001*2*math.Exp(-0.2*65/(2.4+0.25)); math.Abs(got/want-1) > 1e-9 {
-		t.Errorf("p = %g, want %g", got, want)
 	}
 }
 

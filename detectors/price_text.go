@@ -18,6 +18,14 @@ var priceRisesKind = Kind{Code: "price.rises", Typology: "T19", Window: "campaig
 	}
 }}
 
+var priceTillKind = Kind{Code: "price.till", Typology: "T19", Window: "campaign", Text: func(s *Signal) vw.Bilingual {
+	zh, en, _ := strings.Cut(s.Note, "\x00")
+	return vw.Bilingual{
+		Zh: fmt.Sprintf("小票显示 %.0f 种商品中有 %.0f 种不再以原价出售：%s；若各小票先后无关，出现同等情形的概率约 %s。没有货架价，仅供走访", s.Aux[0], s.Observed, zh, priceProbability(s.P)),
+		En: fmt.Sprintf("by receipts alone, %.0f of %.0f items are no longer sold at their earlier prices: %s; were the order of receipts chance, this had probability %s. No shelf price is known: a lead for a visit", s.Observed, s.Aux[0], en, priceProbability(s.P)),
+	}
+}}
+
 var priceEarlyKind = Kind{Code: "price.raised_before", Typology: "T20", Window: "campaign", Text: func(s *Signal) vw.Bilingual {
 	zh, en, _ := strings.Cut(s.Note, "\x00")
 	return vw.Bilingual{
@@ -61,12 +69,11 @@ var priceComplaintKind = Kind{Code: "price.complaints", Typology: "T21", Window:
 }}
 
 // table is the three items that rose most, in Chinese and English.
-func (d *priceDetector) table(rises []priceRise) string {
+func (d *priceDetector) table(rises []*priceRise) string {
 	var zh, en []string
 	for _, r := range rises[:min(3, len(rises))] {
-		it := r.item
-		name, base, now := d.text(it.name), float64(it.legal)/100, float64(it.days[0])/100
-		up, peers := 100*(now/base-1), 100*priceGrowth(float64(it.peers))
+		name, base, now := d.text(r.name), float64(r.legal)/100, float64(r.now)/100
+		up, peers := 100*(now/base-1), 100*priceGrowth(float64(r.peers))
 		zh = append(zh, fmt.Sprintf("%s 原 %.2f 元现 %.2f 元（+%.0f%%，同行 %+.0f%%）", name, base, now, up, peers))
 		en = append(en, fmt.Sprintf("%s from ¥%.2f to ¥%.2f (+%.0f%%, peers %+.0f%%)", name, base, now, up, peers))
 	}
