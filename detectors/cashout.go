@@ -173,16 +173,17 @@ func (d *cashout) Visit(v *Visit) {
 	c := s.category
 	before := s.level
 	kept := passage{customer: look.customer, device: look.device, card: look.card, day: uint16(v.Day), minute: uint16(v.Minute), tiers: 1 << (e.VoucherType & 15)}
+	var means [sides]float64
 	for side, x := range llr {
-		ratio := math.Exp(min(x, ratioMost))
+		ratio := math.Exp(min(x, 8))
+		cut := min(ratio, ratioMost)
 		if s.level < clean {
-			d.count.ratios[c][side] += int64(1e6 * ratio)
+			d.count.ratios[c][side] += int64(1e6 * cut)
 		}
-		x -= s.excess(side, d.null.mean[c][side])
-		llr[side] = x
-		gain := math.Exp(clip(x, -3, 6)) - 1
+		means[side] = s.mean(side, d.null.mean[c][side])
+		gain := clip(ratio/means[side], .05, 400) - 1
 		kept.gain[side] = float32(gain)
-		s.habit.ratios[side] += float32(ratio)
+		s.habit.ratios[side] += float32(cut)
 		for i, share := range fractions {
 			s.evidence[side][i] = min((1+s.evidence[side][i])*(1+share*gain), maxEvidence)
 		}
@@ -197,6 +198,9 @@ func (d *cashout) Visit(v *Visit) {
 	s.weighEvidence()
 	// That it is the owner's is told by itself (T05), and once is enough.
 	all := llr[s.side] - max(0, f[byOwner])
+	if means[s.side] > 1 {
+		all -= math.Log(means[s.side])
+	}
 	o := odds(s.share()) * math.Exp(clip(all, -3, 4))
 	s.fraud += o / (1 + o)
 	d.learn(v, s, &f, &look)
@@ -264,8 +268,8 @@ func (s *till) bill(v *Visit, l *look) *passage {
 // maxEvidence bounds the e-detector's statistics: e^60.
 const maxEvidence = 1.14e26
 
-// ratioMost cuts the likelihood ratios whose mean is taken, as a logarithm.
-const ratioMost = 3
+// ratioMost cuts the likelihood ratios whose mean is taken.
+const ratioMost = 20
 
 // clean is the level below which a shop teaches the trade's nulls.
 const clean = 5

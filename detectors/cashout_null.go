@@ -41,10 +41,10 @@ const tillShrink = 2
 // would add up.
 const largeShop = 800
 
-// excess is by how much the likelihood ratios of the trade and of the shop exceed a mean of 1, as a logarithm.
-func (s *till) excess(side int, trade float64) float64 {
-	mean := (float64(s.habit.ratios[side]) + largeShop*trade) / (float64(s.habit.all) + largeShop)
-	return math.Log(max(1, trade, mean))
+// mean is the mean likelihood ratio of the trade and the shop, at least 1. What it is above 1 is charged to every
+// redemption.
+func (s *till) mean(side int, trade float64) float64 {
+	return max(1, trade, (float64(s.habit.ratios[side])+largeShop*trade)/(float64(s.habit.all)+largeShop))
 }
 
 // cashNull is what is known of the trade. It stands still between two hours.

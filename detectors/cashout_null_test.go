@@ -121,7 +121,7 @@ func TestAHabitIsItsOwnNull(t *testing.T) {
 		s := till{}
 		s.habit.all = 40_000
 		s.habit.ratios[dealSide] = 40_000 * ratio
-		if left := math.Log(float64(ratio)) - s.excess(dealSide, 1); left > .03 || left < 0 {
+		if left := math.Log(float64(ratio) / s.mean(dealSide, 1)); left > .03 || left < 0 {
 			t.Errorf("of 40000 redemptions of ratio %v a further one counts %.3f", ratio, left)
 		}
 	}

@@ -41,13 +41,16 @@ var traitNames = [traits]vw.Bilingual{
 func (d *cashout) tell(v *Visit, s *till, shown [traits]float64, llr, before float64) {
 	level := max(before, s.level)
 	merchant := d.Prior + d.MerchantWeight*max(0, level-d.Offset)
+	// A lone redemption accuses nobody: it is told only once the merchant's own evidence has begun to grow.
+	if llr < 0 || merchant < d.Prior+1 {
+		return
+	}
 	// The odds that this redemption is one of the merchant's frauds: the merchant's odds times the
 	// share of fraud there times what the redemption itself shows.
 	p := logistic(merchant) * s.share()
 	own := math.Log(p/(1-p)) + clip(llr, -3, 4)
 	signal := own - d.env.settings.Prior
-	// A lone redemption accuses nobody: it is told only once the merchant's own evidence has begun to grow.
-	if signal < .5 || llr < 0 || merchant < d.Prior+1 {
+	if signal < .5 {
 		return
 	}
 	ids := d.recent(s)
