@@ -3,6 +3,7 @@ package detectors_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -68,5 +69,48 @@ func TestReturnsOfATradeAndOfAnArbitrageur(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a finding of refunds names is what those redemptions cost, each once, and a pair is counted from its first
+// redemption, not from its first refund.
+func TestRefundsAreCountedByRedemption(t *testing.T) {
+	x := &told{c: gaoping(t)}
+	x.shop("tv", "appliance", "")
+	for i := range 60 {
+		x.buy(i/10, 610+i%10*30, 0, fmt.Sprintf("guest%d", i), "tv", "appliance-600-120", 61_000+100*i, "")
+	}
+	for i := range 3 { // three redemptions that stand
+		x.buy(6, 610+i*30, 0, "wu", "tv", "appliance-600-120", 60_000, "")
+	}
+	for i := range 6 {
+		x.buy(7+i, 610, 0, "wu", "tv", "appliance-600-120", 60_000, "")
+		x.giveBack(7+i, 640, "wu", "tv", 20_000)
+		last := x.lines[len(x.lines)-1]
+		last.at = last.at.Add(time.Hour) // the rest of the money, in a refund of its own
+		last.text = strings.Replace(last.text, `"id":"x-`, `"id":"y-`, 1)
+		x.lines = append(x.lines, last)
+	}
+	var pairs, shops int
+	for _, f := range runAll(t, x.c, x.batch(t), only("refund_loop", defaultSettings(t)), 2, 500).last {
+		r := f.Reasons[0]
+		switch f.Subject.Kind {
+		case "pair":
+			pairs++
+			if r.Observed != 6 || !strings.Contains(r.Text.En, "6 of this customer's 9 redemptions") {
+				t.Errorf("the pair: %s", r.Text.En)
+			}
+		case "merchant":
+			shops++
+			if r.Observed != 6 {
+				t.Errorf("the shop: %s", r.Text.En)
+			}
+		}
+		if len(f.RedemptionIDs) != 6 || f.SubsidyFen != 6*12_000 {
+			t.Errorf("%s %s: %d redemptions, %d fen", f.Subject.Kind, f.Subject.ID, len(f.RedemptionIDs), f.SubsidyFen)
+		}
+	}
+	if pairs != 1 || shops != 1 {
+		t.Errorf("%d pairs and %d shops are found, want one each", pairs, shops)
 	}
 }

@@ -74,6 +74,7 @@ type Signal struct {
 	arena    *Arena
 	level    float64 // of the subject's evidence, for the sentence
 	noteEn   string  // Note in English, where it differs
+	marks    uint16  // traits that speak against the redemption, as bits
 	detector uint8
 	hard     bool
 }
