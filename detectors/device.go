@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"slices"
 
 	vw "voucherwatch"
 )
@@ -20,8 +19,8 @@ import (
 // A device at a single shop may be the shop's counter tablet for customers without a phone, which is
 // honest; the finding says so and its evidence is capped: a lead, no proof.
 //
-// State: 24 B per device, 32 B per redemption and 230 B per shared device, inside the horizon. Source:
-// T10 of the catalogue in regulation.md §9.
+// A device with one account is 24 B and its redemptions are not kept; from the second account on it has
+// 160 B, and 20 B per redemption. Source: T10 of the catalogue in regulation.md §9.
 type gathering struct {
 	gatheringParams
 	env     *Env
@@ -84,28 +83,31 @@ func newGathering(env *Env, token gatheringToken) (Detector, error) {
 	return d, env.Params(&d.gatheringParams)
 }
 
-// holder is a device with its first account.
+// holder is a device with its first account and where that was last: 16 bytes beside its key. Accounts
+// and shops are known by folded keys.
 type holder struct {
-	customer uint64
-	head     uint32
-	shared   bool
+	account uint32 // 0: it has several, and is in gathering.shared
+	day     uint16 // of the last redemption
+	shops   [2]uint32
 }
 
 // sharedToken is a device with two accounts or more: the first eight by name, all by a sketch.
 type sharedToken struct {
-	customers [8]uint64
-	sketch    [4]uint64
-	shops     [8]sharedShop
-	uses      uint16 // after the first account's first
-	again     uint16 // of these, at a shop where another account of the device was before
-	n         uint8  // in customers
-	raised    bool
+	accounts [8]uint32
+	sketch   [4]uint64
+	shops    [8]sharedShop
+	head     uint32 // into the log
+	uses     uint16 // after the first account's last
+	again    uint16 // of these, at a shop where another account of the device was before
+	day      uint16
+	n        uint8 // in accounts
+	raised   bool
 }
 
 type sharedShop struct {
-	merchant uint64
-	accounts uint8 // bits of customers
+	shop     uint32
 	uses     uint16
+	accounts uint8 // bits of sharedToken.accounts
 }
 
 // sharing counts how honest devices are shared: integers, so that slots add up in any order.
@@ -129,30 +131,35 @@ func (s *sharing) sameShop() float64 { return (float64(s.again) + 5) / (float64(
 func (d *gathering) Touch(v *Visit) uint64 { return d.holders.Touch(d.token.of(v.Event).Key) }
 
 func (d *gathering) Visit(v *Visit) {
-	key, customer := d.token.of(v.Event).Key, v.Event.Customer.Key
+	key, account, shop := d.token.of(v.Event).Key, fold(v.Event.Customer.Key), fold(v.Event.Merchant.Key)
 	h, isNew := d.holders.Get(key)
 	if isNew {
-		h.customer = customer
+		h.account = account
 		d.count.devices++
 	}
-	h.head = d.log.add(useOf(v, d.env), h.head)
-	if !h.shared && h.customer == customer {
+	h.day = max(h.day, uint16(v.Day))
+	if h.account == account {
+		if h.shops[0] != shop {
+			h.shops = [2]uint32{shop, h.shops[0]}
+		}
 		return
 	}
 	s, isNew := d.shared.Get(key)
 	if isNew {
-		h.shared = true
-		s.admit(h.customer)
-		d.log.each(h.head, 0, func(u *use) {
-			if u.At != v.T || u.Merchant != v.Event.Merchant.Key { // not the one in hand
-				s.visit(u.Merchant, 0)
+		s.admit(h.account)
+		for _, shop := range h.shops {
+			if shop != 0 {
+				s.visit(shop, 0)
 			}
-		})
+		}
 		s.uses, s.again = 0, 0
+		h.account = 0
 	}
-	bit, added := s.admit(customer)
-	again := s.visit(v.Event.Merchant.Key, bit)
-	n := s.accounts()
+	s.day = h.day
+	s.head = d.log.add(useOf(v, d.env, 0), s.head)
+	bit, added := s.admit(account)
+	again := s.visit(shop, bit)
+	n := s.size()
 	if added && n <= householdMost {
 		d.count.reached[n]++
 	}
@@ -164,55 +171,55 @@ func (d *gathering) Visit(v *Visit) {
 		return
 	}
 	if n >= d.Accounts {
-		d.judge(v, h, s, n)
+		d.judge(v, s, n)
 	}
 }
 
 // admit counts an account and returns its bit among the named ones (the last for all others).
-func (s *sharedToken) admit(customer uint64) (bit int, added bool) {
-	mixed := spread(customer)
+func (s *sharedToken) admit(account uint32) (bit int, added bool) {
 	for i := range int(s.n) {
-		if s.customers[i] == customer {
+		if s.accounts[i] == account {
 			return i, false
 		}
 	}
+	mixed := spread(uint64(account))
 	word, mask := mixed>>62, uint64(1)<<(mixed>>56&63)
 	added = s.sketch[word]&mask == 0
 	s.sketch[word] |= mask
-	if int(s.n) < len(s.customers) {
-		s.customers[s.n] = customer
+	if int(s.n) < len(s.accounts) {
+		s.accounts[s.n] = account
 		s.n++
 		return int(s.n) - 1, true
 	}
-	return len(s.customers) - 1, added
+	return len(s.accounts) - 1, added
 }
 
-// accounts is the number of accounts: exact up to eight, estimated by linear counting above.
-func (s *sharedToken) accounts() int {
-	if int(s.n) < len(s.customers) {
+// size is the number of accounts: exact up to eight, estimated by linear counting above.
+func (s *sharedToken) size() int {
+	if int(s.n) < len(s.accounts) {
 		return int(s.n)
 	}
 	zero := 0
 	for _, w := range s.sketch {
 		zero += 64 - bits.OnesCount64(w)
 	}
-	return max(len(s.customers), int(math.Round(-256*math.Log(max(1, float64(zero))/256))))
+	return max(len(s.accounts), int(math.Round(-256*math.Log(max(1, float64(zero))/256))))
 }
 
 // visit counts a redemption and tells whether another account of the device was at the shop before.
-func (s *sharedToken) visit(merchant uint64, bit int) (again bool) {
-	s.uses = min(s.uses, math.MaxUint16-1) + 1
+func (s *sharedToken) visit(shop uint32, bit int) (again bool) {
+	s.uses += min(1, ^s.uses)
 	for i := range s.shops {
 		p := &s.shops[i]
-		if p.merchant == 0 {
-			p.merchant = merchant
+		if p.shop == 0 {
+			p.shop = shop
 		}
-		if p.merchant == merchant {
-			again = p.accounts&^(1<<bit) != 0 || bit == len(s.customers)-1 && p.accounts != 0
+		if p.shop == shop {
+			again = p.accounts&^(1<<bit) != 0 || bit == len(s.accounts)-1 && p.accounts != 0
 			p.accounts |= 1 << bit
-			p.uses = min(p.uses, math.MaxUint16-1) + 1
+			p.uses += min(1, ^p.uses)
 			if again {
-				s.again = min(s.again, math.MaxUint16-1) + 1
+				s.again += min(1, ^s.again)
 			}
 			return again
 		}
@@ -221,7 +228,7 @@ func (s *sharedToken) visit(merchant uint64, bit int) (again bool) {
 }
 
 // judge says what a crowded device means for a redemption on it, and raises it.
-func (d *gathering) judge(v *Visit, h *holder, s *sharedToken, n int) {
+func (d *gathering) judge(v *Visit, s *sharedToken, n int) {
 	tail := d.null.tail(n)
 	expected := tail * float64(max(d.null.devices, 1))
 	together := binomialTail(int(s.again), int(s.uses), d.null.sameShop())
@@ -230,7 +237,7 @@ func (d *gathering) judge(v *Visit, h *holder, s *sharedToken, n int) {
 	}
 	most, sum, shops := 0, 0, 0
 	for _, p := range s.shops {
-		if p.merchant != 0 {
+		if p.shop != 0 {
 			most, sum, shops = max(most, int(p.uses)), sum+int(p.uses), shops+1
 		}
 	}
@@ -245,9 +252,9 @@ func (d *gathering) judge(v *Visit, h *holder, s *sharedToken, n int) {
 		Peers: fmt.Sprintf("%d %ss of the campaign, %d shared by two or more", d.null.devices, d.token.en, d.null.reached[2]),
 	}
 	var redemptions []FoundRedemption
-	d.log.each(h.head, 0, func(u *use) {
+	d.log.each(s.head, 0, func(u *use) {
 		if len(signal.Evidence) < 20 {
-			signal.Evidence = append(signal.Evidence, u.ID)
+			signal.Evidence = append(signal.Evidence, u.ref())
 		}
 		if f, ok := u.found(d.env.Arena); ok && !s.raised {
 			redemptions = append(redemptions, f)
@@ -295,24 +302,12 @@ func learnGathering(peers []Detector, _ *Tick) {
 }
 
 func (d *gathering) Sweep(now vw.Millis) {
+	// Late ones may be older than those logged before them.
 	since := now - vw.Millis(d.Days)*vw.Day - Lateness
 	d.log.drop(since)
-	var gone []uint64
-	d.holders.Sweep(func(key uint64, h *holder) bool {
-		u := d.log.at(h.head)
-		if keep := u != nil && u.At >= since; keep {
-			return true
-		}
-		if h.shared {
-			gone = append(gone, key)
-		}
-		return false
-	})
-	slices.Sort(gone)
-	d.shared.Sweep(func(key uint64, _ *sharedToken) bool {
-		_, out := slices.BinarySearch(gone, key)
-		return !out
-	})
+	oldest := uint16(max(0, vw.DayOf(since, d.env.Offset)))
+	d.holders.Sweep(func(_ uint64, h *holder) bool { return h.day >= oldest })
+	d.shared.Sweep(func(_ uint64, s *sharedToken) bool { return s.day >= oldest })
 }
 
 func (d *gathering) Size() (keys, bytes int) {

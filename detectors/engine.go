@@ -117,6 +117,7 @@ type slot struct {
 	appliers  [][]int // by event type: indexes of detectors that want it
 	arena     Arena
 	merchants *merchants
+	ledger    *ledger
 	seen      Small[sighting]
 	found     []proposal
 	said      said
@@ -161,10 +162,10 @@ func New(o Options) (*Engine, error) {
 		}
 	}
 	for i := range max(1, o.Slots) {
-		s := &slot{engine: e, index: i, merchants: newMerchants(), appliers: make([][]int, vw.EventTypes)}
+		s := &slot{engine: e, index: i, merchants: newMerchants(), ledger: newLedger(), appliers: make([][]int, vw.EventTypes)}
 		for id := range e.specs {
 			env := &Env{
-				Campaign: o.Campaign, Offset: e.offset, Slot: i, Slots: max(1, o.Slots), Arena: &s.arena, Merchants: s.merchants,
+				Campaign: o.Campaign, Offset: e.offset, Slot: i, Slots: max(1, o.Slots), Arena: &s.arena, Merchants: s.merchants, Ledger: s.ledger,
 				settings: &e.settings, spec: &e.specs[id], found: &s.found, said: &s.said, cause: &s.cause, lane: e.specs[id].Lane, id: uint8(id),
 			}
 			d, err := e.specs[id].New(env)
@@ -282,8 +283,8 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Size lists the live keys and bytes of each detector over all slots, "ids" and "seen" (the event ids)
-// included.
+// Size lists the live keys and bytes of each detector over all slots, "ids", "seen" (the event ids) and
+// "ledger" (the customers) included.
 func (e *Engine) Size() map[string][2]int {
 	m := map[string][2]int{}
 	add := func(name string, keys, bytes int) {
@@ -299,6 +300,8 @@ func (e *Engine) Size() map[string][2]int {
 		}
 		add("seen", s.seen.Len(), s.seen.Bytes())
 		add("ids", 0, s.arena.Size())
+		keys, bytes := s.ledger.size()
+		add("ledger", keys, bytes)
 		add("merchants", s.merchants.byKey.Len(), s.merchants.byKey.Bytes()+300*s.merchants.byKey.Len())
 	}
 	return m

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"gonum.org/v1/gonum/mathext"
 	vw "voucherwatch"
 )
 
@@ -19,19 +18,19 @@ import (
 //
 // Alone it is an indicator: its cap and weight keep it below the review band.
 //
-// State: 16 B per pair, 112 B per customer, 16 B per merchant; pairs idle for 45 days are dropped.
-// Source: detection.md D3a.
+// State: the ledger's, and 8 B per merchant. Source: detection.md D3a.
 type pair struct {
 	pairParams
 	env       *Env
-	pairs     Table[pairDays]
-	customers Table[outings]
 	rates     *pairRates // the same in all slots
-	count     Table[returns]
-	histogram [vw.Categories][pairMax + 1][pairMax + 1]int32 // pairs by (n, k), since the last Learn: deltas
-	ids       Table[pairIDs]
+	count     []returns  // by place in the ledger, since the last Learn
+	histogram pairHistogram
 	evidence  []IDRef
 }
+
+// pairHistogram counts pairs by their customer's further days and those at the merchant. In a slot it
+// holds what changed since the last Learn.
+type pairHistogram [vw.Categories][pairMax + 1][pairMax + 1]int32
 
 type pairParams struct {
 	// Selection is ln of the number of tries that are paid for by looking at every pair that repeats.
@@ -48,6 +47,7 @@ func init() {
 		Title: vw.Bilingual{Zh: "固定搭档：顾客与商户反复核销", En: "repeated pairs: the same customer and merchant again and again"},
 		New: func(env *Env) (Detector, error) {
 			d := &pair{pairParams: pairParams{Selection: math.Log(20), FindAt: 7, Shrink: 20}, env: env, rates: newPairRates()}
+			env.Ledger.days = max(env.Ledger.days, pairHorizon)
 			return d, env.Params(&d.pairParams)
 		},
 		Learn: learnPair,
@@ -56,30 +56,6 @@ func init() {
 
 // pairMax is the most further days that the fit looks at; more count as so many.
 const pairMax = 20
-
-type pairDays struct {
-	last  uint16 // day
-	days  uint16
-	n, k  uint8 // as last counted in the histogram
-	known bool
-}
-
-// outings are a customer's redemption days and latest merchants.
-type outings struct {
-	last      uint16
-	days      uint16
-	n         uint8
-	merchants [12]uint64
-}
-
-// pairIDs are the redemptions of a pair that repeats, kept from its second day on.
-type pairIDs struct {
-	ids  [12]IDRef
-	at   [12]vw.Millis
-	fen  [12]int32
-	n    uint8
-	last uint16
-}
 
 // returns are, over a merchant's customers, the further days they had and those spent here.
 type returns struct{ further, here int32 }
@@ -100,69 +76,53 @@ func newPairRates() *pairRates {
 	return r
 }
 
-func (d *pair) Touch(v *Visit) uint64 {
-	return d.pairs.Touch(pairKey(v.Event.Customer.Key, v.Event.Merchant.Key)) + d.customers.Touch(v.Event.Customer.Key)
-}
+func (d *pair) Touch(v *Visit) uint64 { return d.env.Ledger.customers.Touch(v.Event.Customer.Key) }
 
 func (d *pair) Visit(v *Visit) {
-	e := v.Event
-	day := uint16(v.Day)
-	u, _ := d.customers.Get(e.Customer.Key)
-	key := pairKey(e.Customer.Key, e.Merchant.Key)
-	p, isNew := d.pairs.Get(key)
-	if day > u.last { // a late redemption of yesterday is no further day
-		u.last = day
-		u.days++
-		if u.days > 1 {
-			for _, m := range u.merchants[:u.n] {
-				r, _ := d.count.Get(m)
-				r.further++
+	s := d.env.Ledger.visit(v, d.env)
+	if s.use == nil {
+		return
+	}
+	p, u := s.patron, s.use
+	if n := len(d.env.Ledger.keys); n > len(d.count) {
+		d.count = append(d.count, make([]returns, n-len(d.count))...)
+	}
+	here := &d.count[u.place]
+	if s.newUse {
+		here.further += int32(p.days) - 1
+	}
+	if s.newDay && p.days > 1 {
+		for i := range p.uses[:p.n] {
+			if at := p.uses[i].place; at != u.place || !s.newUse {
+				d.count[at].further++
 			}
 		}
 	}
-	if isNew {
-		*p = pairDays{}
-		r, _ := d.count.Get(e.Merchant.Key)
-		r.further += int32(u.days - 1)
-		if int(u.n) == len(u.merchants) {
-			copy(u.merchants[:], u.merchants[1:])
-			u.n--
-		}
-		u.merchants[u.n] = e.Merchant.Key
-		u.n++
-	}
-	if !isNew && day <= p.last {
-		return // one day, one visit
-	}
-	p.last = day
-	p.days++
-	if p.days < 2 {
+	if !s.another {
 		return
 	}
-	r, _ := d.count.Get(e.Merchant.Key)
-	r.here++
-	k, n := int(p.days)-1, int(u.days)-1
-	d.tally(v.Category(), p, n, k)
-	d.remember(key, v)
+	here.here++
+	k, n := int(u.days)-1, int(p.days)-1
+	d.tally(v.Category(), u, n, k)
 	if k < 2 || n < 3 {
 		return
 	}
-	mean, tail := d.tail(e.Merchant.Key, v.Category(), n, k)
+	mean, tail := d.tail(v.Event.Merchant.Key, v.Category(), n, k)
 	llr := clip(-math.Log(max(tail, 1e-300))-d.Selection, 0, 12)
 	if llr < .5 {
 		return
 	}
-	d.tell(v, key, n, k, mean, tail, llr)
+	d.tell(v, s, n, k, mean, tail, llr)
 }
 
 // tally moves the pair from its old place in the category's histogram to its new one.
-func (d *pair) tally(c vw.Category, p *pairDays, n, k int) {
+func (d *pair) tally(c vw.Category, u *placeUse, n, k int) {
 	n, k = min(n, pairMax), min(k, pairMax)
-	if p.known {
-		d.histogram[c][p.n][p.k]--
+	if u.n > 0 {
+		d.histogram[c][u.n][min(k-1, int(u.n))]--
 	}
-	p.n, p.k, p.known = uint8(n), uint8(min(k, n)), true
-	d.histogram[c][p.n][p.k]++
+	u.n = uint8(n)
+	d.histogram[c][n][min(k, n)]++
 }
 
 // tail is P(K >= k | n) at the merchant, and the expected k.
@@ -179,22 +139,6 @@ func (d *pair) tail(merchant uint64, c vw.Category, n, k int) (mean, tail float6
 	return mu * float64(n), betaBinomialTail(k, n, mu*s, (1-mu)*s)
 }
 
-func (d *pair) remember(key uint64, v *Visit) {
-	m, isNew := d.ids.Get(key)
-	if isNew {
-		*m = pairIDs{}
-	}
-	if int(m.n) == len(m.ids) {
-		copy(m.ids[:], m.ids[1:])
-		copy(m.at[:], m.at[1:])
-		copy(m.fen[:], m.fen[1:])
-		m.n--
-	}
-	m.ids[m.n], m.at[m.n], m.fen[m.n] = v.Keep(d.env), v.T, int32(v.Event.DiscountFen)
-	m.n++
-	m.last = uint16(v.Day)
-}
-
 var pairRepeat = &Kind{Code: "pair.repeat", Typology: "P01", Window: "45d", Text: func(s *Signal) vw.Bilingual {
 	return vw.Bilingual{
 		Zh: fmt.Sprintf("该顾客首次之后的 %.0f 个消费日里有 %.0f 天又到本店核销，同店其他顾客的习惯下预期 %.1f 天（p=%.2g）", s.Aux[0], s.Observed, s.Expected, s.P),
@@ -202,13 +146,20 @@ var pairRepeat = &Kind{Code: "pair.repeat", Typology: "P01", Window: "45d", Text
 	}
 }}
 
-func (d *pair) tell(v *Visit, key uint64, n, k int, mean, tail, llr float64) {
-	m := d.ids.Find(key)
+// pairEvidence is the most redemptions of a pair that are named.
+const pairEvidence = 20
+
+func (d *pair) tell(v *Visit, s *seat, n, k int, mean, tail, llr float64) {
 	if len(d.evidence) > 1<<14 {
 		d.evidence = nil
 	}
 	start := len(d.evidence)
-	d.evidence = append(d.evidence, m.ids[:m.n]...)
+	log := &d.env.Ledger.log
+	log.each(s.patron.head, 0, func(u *use) {
+		if u.place == s.use.place && len(d.evidence) < start+pairEvidence {
+			d.evidence = append(d.evidence, u.ref())
+		}
+	})
 	sig := Signal{
 		Kind: pairRepeat, LLR: llr, Observed: float64(k), Expected: mean, P: tail, Aux: [6]float64{float64(n)},
 		Evidence: d.evidence[start:len(d.evidence):len(d.evidence)], Peers: v.Category().String(),
@@ -217,12 +168,12 @@ func (d *pair) tell(v *Visit, key uint64, n, k int, mean, tail, llr float64) {
 	if llr < d.FindAt {
 		return
 	}
-	found := make([]FoundRedemption, 0, m.n)
-	for i := range int(m.n) {
-		if b := d.env.Arena.Bytes(m.ids[i]); b != nil {
-			found = append(found, FoundRedemption{ID: string(b), At: m.at[i], Discount: vw.Fen(m.fen[i])})
+	var found []FoundRedemption
+	log.each(s.patron.head, 0, func(u *use) {
+		if f, ok := u.found(d.env.Arena); ok && u.place == s.use.place && len(found) < pairEvidence {
+			found = append(found, f)
 		}
-	}
+	})
 	d.env.Find(Found{
 		Typology: "P01", Subject: vw.Subject{Kind: "pair", ID: v.MerchantID(), With: v.CustomerID()}, Period: "campaign", At: v.T,
 		LogOdds: d.env.LogOdds(d.env.settings.Prior, llr), Redemptions: found, Subsidy: SumOfDiscounts, Merchants: []string{v.MerchantID()},
@@ -234,12 +185,14 @@ func learnPair(peers []Detector, t *Tick) {
 	rates := peers[0].(*pair).rates
 	for _, p := range peers {
 		d := p.(*pair)
-		d.count.Each(func(key uint64, from *returns) {
-			to, _ := rates.merchant.Get(key)
-			to.further += from.further
-			to.here += from.here
-		})
-		d.count.Clear()
+		for i := range d.count {
+			if from := &d.count[i]; *from != (returns{}) {
+				to, _ := rates.merchant.Get(d.env.Ledger.keys[i])
+				to.further += from.further
+				to.here += from.here
+				*from = returns{}
+			}
+		}
 		for c := range d.histogram {
 			for n := range d.histogram[c] {
 				for k, x := range d.histogram[c][n] {
@@ -247,7 +200,7 @@ func learnPair(peers []Detector, t *Tick) {
 				}
 			}
 		}
-		d.histogram = [vw.Categories][pairMax + 1][pairMax + 1]int32{}
+		d.histogram = pairHistogram{}
 		d.rates = rates
 	}
 	if t.NewDay {
@@ -269,15 +222,25 @@ func (r *pairRates) fit() {
 			continue
 		}
 		likelihood := func(mu, s float64) float64 {
-			a, b := mu*s, (1-mu)*s
-			base := mathext.Lbeta(a, b)
+			// ln of the rising factorials of a, b and a+b: of them the beta functions are made.
+			var here, away, all [pairMax + 1]float64
+			for i := range pairMax {
+				here[i+1] = here[i] + math.Log(mu*s+float64(i))
+				away[i+1] = away[i] + math.Log((1-mu)*s+float64(i))
+				all[i+1] = all[i] + math.Log(s+float64(i))
+			}
 			sum := 0.0
 			for n := 2; n <= pairMax; n++ {
-				none := math.Exp(mathext.Lbeta(a, b+float64(n)) - base)
+				pairs := int64(0)
 				for k := 1; k <= n; k++ {
-					if x := r.histogram[c][n][k]; x > 0 {
-						sum += float64(x) * (lchoose(n, k) + mathext.Lbeta(a+float64(k), b+float64(n-k)) - base - math.Log(max(1-none, 1e-12)))
+					if x := r.histogram[c][n][k]; x != 0 {
+						pairs += x
+						sum += float64(x) * (here[k] + away[n-k])
 					}
+				}
+				if pairs != 0 {
+					none := math.Exp(away[n] - all[n])
+					sum -= float64(pairs) * (all[n] + math.Log(max(1-none, 1e-12)))
 				}
 			}
 			return sum
@@ -311,15 +274,11 @@ func maximise(f func(float64) float64, low, high float64) float64 {
 	return (low + high) / 2
 }
 
+// pairHorizon is how many days a customer may stay away and still be known.
 const pairHorizon = 45
 
-func (d *pair) Sweep(now vw.Millis) {
-	oldest := uint16(max(0, vw.DayOf(now, d.env.Offset)-pairHorizon))
-	d.pairs.Sweep(func(_ uint64, p *pairDays) bool { return p.last >= oldest })
-	d.customers.Sweep(func(_ uint64, u *outings) bool { return u.last >= oldest })
-	d.ids.Sweep(func(_ uint64, m *pairIDs) bool { return m.last >= oldest })
-}
+func (d *pair) Sweep(now vw.Millis) { d.env.Ledger.sweep(now, d.env.Offset) }
 
 func (d *pair) Size() (keys, bytes int) {
-	return d.pairs.Len(), d.pairs.Bytes() + d.customers.Bytes() + d.ids.Bytes()
+	return len(d.count), 8*cap(d.count) + d.rates.merchant.Bytes()/d.env.Slots
 }

@@ -16,9 +16,9 @@ func TestLateRedemptionsAroundMidnightAreNoFurtherDays(t *testing.T) {
 		v = rulesVisit(c, rulesBatch(), 1, rulesMoment(t, at))
 		d.Visit(v)
 	}
-	days := d.pairs.Find(pairKey(v.Event.Customer.Key, v.Event.Merchant.Key)).days
-	if out := d.customers.Find(v.Event.Customer.Key).days; days != 2 || out != 2 {
-		t.Errorf("%d days at the shop of %d days out, want 2 of 2", days, out)
+	p := d.env.Ledger.customers.Find(v.Event.Customer.Key)
+	if days := p.uses[0].days; days != 2 || p.days != 2 {
+		t.Errorf("%d days at the shop of %d days out, want 2 of 2", days, p.days)
 	}
 }
 
@@ -27,10 +27,13 @@ func TestFurtherDaysAreCountedPerMerchant(t *testing.T) {
 	c := rulesCampaign()
 	got, _ := rulesDetector(t, "pair", c)
 	d := got.(*pair)
+	told := uint64(0)
 	visit := func(customer, merchant uint64, day int) {
 		v := rulesVisit(c, rulesBatch(), customer, rulesMoment(t, "2022-09-20 12:00:00")+vw.Millis(day)*vw.Day)
 		v.Event.Merchant.Key = merchant
 		v.Merchant.Key = merchant
+		told++
+		v.Event.ID.Key = told
 		d.Visit(v)
 	}
 	for day := range 5 { // customer 1 alternates: days 0, 2, 4 at shop 7, days 1, 3 at shop 8
@@ -39,7 +42,7 @@ func TestFurtherDaysAreCountedPerMerchant(t *testing.T) {
 	visit(1, 7, 4) // twice a day is one day
 	visit(2, 7, 5) // a newcomer has no further days
 	for merchant, want := range map[uint64]returns{7: {further: 4, here: 2}, 8: {further: 4, here: 1}} {
-		if got := d.count.Find(merchant); got == nil || *got != want {
+		if got := d.count[*d.env.Ledger.places.Find(merchant)]; got != want {
 			t.Errorf("shop %d: %+v, want %+v", merchant, got, want)
 		}
 	}

@@ -127,13 +127,15 @@ type Env struct {
 	Arena *Arena
 	// Merchants is the registry as known to the slot's merchant lane.
 	Merchants *merchants
-	settings  *Settings
-	spec      *Spec
-	found     *[]proposal
-	said      *said
-	cause     *int32 // index of the event being looked at
-	lane      Lane
-	id        uint8
+	// Ledger is what the slot's customers used where, for the detectors of the customer lane.
+	Ledger   *ledger
+	settings *Settings
+	spec     *Spec
+	found    *[]proposal
+	said     *said
+	cause    *int32 // index of the event being looked at
+	lane     Lane
+	id       uint8
 }
 
 // Params fills the detector's parameters from the policy; what the policy does not name stays.

@@ -9,25 +9,28 @@ import (
 )
 
 // ring looks for merchants that share a crowd (团伙, P01; 设备/卡聚集, T10): the same people cashing
-// vouchers at several shops that have no reason to share customers. Visit only remembers who used
-// vouchers where; at boundaries of event time Learn counts the households that each pair of merchants
-// shares, compares with what place, line of business and everyone's number of visits explain
-// (ringNull), and grows groups whose evidence chance cannot give (growRings). It does so twice: for all
-// customers, and for the regulars, who redeem at one of the merchants far more often than people do and
-// at others of the group besides. The first alone shows a crowd; the second is how vouchers are cashed.
+// vouchers at several shops that have no reason to share customers. Visit only has the ledger remember
+// who used vouchers where; at midnights Learn looks in three steps.
 //
-// Families count once: two to four accounts on one device or card are a household. Streets, markets and
-// valleys are in the null by place; a canteen binds people to one merchant and makes no links.
-// Merchants of one owner or one building that are not located stay the likeliest innocent ring, and the
-// finding asks to look, it does not prove.
+// First, who is odd: a customer whose amounts are made for the thresholds, or who comes back to one
+// merchant more than its customers do, more so than nearly all who redeemed as often (ringOddity).
+// Second, which merchants do odd customers share, beyond what place, line of business and everyone's
+// number of visits explain (ringNull), and which of them make a group that chance cannot give
+// (ringCrowd.grow). Third, of all who go to several merchants of the group, are more odd than of people at
+// large? A dormitory, an office block or a tour share their shops, too, but are no odder than others. The
+// evidence is the weaker of the second and the third.
 //
-// State: 32 B per redemption and 64 B per customer inside the horizon; the redemptions of members are
-// kept by the finding. Source: detection.md D3b; P01 and T10 of the catalogue in regulation.md §9.
+// Families count once: two to four odd accounts on one device or card are a household. Streets, markets
+// and valleys are in the null by place; a canteen's regulars are judged by its other regulars. Merchants of
+// one owner that are not located stay the likeliest innocent ring, and the finding asks to look, it
+// does not prove.
+//
+// State: the ledger's; a run works on 2 bytes per merchant and what odd customers share. The redemptions
+// of members are kept by the finding. Source: detection.md D3b; P01 and T10 of the catalogue in
+// regulation.md §9.
 type ring struct {
 	ringParams
-	env       *Env
-	customers Table[ringCustomer]
-	log       useLog
+	env *Env
 	// cells vote for the place of merchants whose place the registry does not know, by where their
 	// redemptions were.
 	cells Table[placeVote]
@@ -35,6 +38,7 @@ type ring struct {
 	seen  int // redemptions since the start
 	// rings are those in force, the same in all slots; replaced by Learn.
 	rings []*knownRing
+	run   *ringRun // of the first slot, which does the runs
 }
 
 type ringParams struct {
@@ -46,20 +50,13 @@ type ringParams struct {
 	Fresh float64 `yaml:"fresh"`
 	// FalseRings is how many rings of chance a campaign may show.
 	FalseRings float64 `yaml:"false_rings"`
-	// Often is the share of customer-merchant pairs that are regular beyond the usual: those with so many
-	// redemptions that no more than this share has as many, and three at least.
-	Often float64 `yaml:"often"`
-	// Covisit caps the evidence of a crowd that only goes to the same shops, without coming to any of
-	// them unusually often: a dormitory, an office block or a tour does that. 0: it is not raised.
-	Covisit float64 `yaml:"covisit"`
-	// MinShared is the fewest households on a link: one family cannot make a ring.
-	MinShared int `yaml:"min_shared"`
+	// Odd are the shares of customers that count as odd: each is a look of its own.
+	Odd [2]float64 `yaml:"odd"`
 	// MinMembers is the fewest members of a ring of three merchants or more; two merchants need two more.
 	MinMembers int `yaml:"min_members"`
-	// Purity is the least probability that a customer of several of the ring's merchants is one of the
-	// ring, to be called a member.
+	// Purity is the least probability that a customer is one of the ring, to be called a member.
 	Purity float64 `yaml:"purity"`
-	// Merchants bounds a run: those with the most shared visits are looked at (2 B per pair of them).
+	// Merchants bounds a run: those with the most redemptions are looked at.
 	Merchants int `yaml:"merchants"`
 	// Prior is the log-odds that a group of merchants is a ring, before any evidence.
 	Prior float64 `yaml:"prior"`
@@ -71,26 +68,19 @@ func init() {
 		Title: vw.Bilingual{Zh: "团伙：一批顾客反复出现在同几家商户，超出距离与客流所能解释", En: "rings: a crowd shared by merchants beyond what distance and custom explain"},
 		New: func(env *Env) (Detector, error) {
 			d := &ring{ringParams: ringParams{
-				Days: 45, Fresh: .25, FalseRings: .1, Often: .005, MinShared: 3, MinMembers: 4, Purity: .8, Merchants: 4000, Prior: -4, Covisit: 4,
+				Days: 45, Fresh: .25, FalseRings: .1, Odd: [2]float64{.01, .05}, MinMembers: 4, Purity: .8, Merchants: 4000, Prior: -4,
 			}, env: env}
 			if err := env.Params(&d.ringParams); err != nil {
 				return nil, err
 			}
-			if d.Merchants > math.MaxUint16 || d.Days < 1 || d.MinShared < 2 {
-				return nil, fmt.Errorf("parameters of ring: merchants at most %d, every and days at least 1, min_shared at least 2", math.MaxUint16)
+			if d.Merchants < 2 || d.Merchants > math.MaxUint16 || d.Days < 1 || d.MinMembers < 2 || d.Odd[0] <= 0 || d.Odd[1] < d.Odd[0] || d.Odd[1] > .5 {
+				return nil, fmt.Errorf("parameters of ring: merchants 2 to %d, days at least 1, min_members at least 2, odd two rising shares up to 0.5", math.MaxUint16)
 			}
+			env.Ledger.days = max(env.Ledger.days, d.Days)
 			return d, nil
 		},
 		Learn: learnRing,
 	})
-}
-
-// ringCustomer is 24 bytes beside its key.
-type ringCustomer struct {
-	device, card uint64 // the last seen
-	head         uint32
-	ring         uint16 // 1 + index into rings, 0 none
-	used         uint8  // how many of the ring's merchants
 }
 
 // placeVote counts the redemptions of a merchant in a square of 0.001 degrees.
@@ -101,22 +91,12 @@ type placeVote struct {
 	last     vw.Millis
 }
 
-// ringWidth bounds the merchants of one customer that a run pairs: the latest count.
-const ringWidth = 25
-
-func (d *ring) Touch(v *Visit) uint64 { return d.customers.Touch(v.Event.Customer.Key) }
-
 func (d *ring) Visit(v *Visit) {
 	e := v.Event
-	c, _ := d.customers.Get(e.Customer.Key)
-	if e.Device.Key != 0 {
-		c.device = e.Device.Key
+	s := d.env.Ledger.visit(v, d.env)
+	if s.use == nil {
+		return
 	}
-	if e.Card.Key != 0 {
-		c.card = e.Card.Key
-	}
-	u := useOf(v, d.env)
-	c.head = d.log.add(u, c.head)
 	d.fresh++
 	d.seen++
 	if v.Merchant != nil && !v.Merchant.Located && e.Has&vw.FieldLocation != 0 {
@@ -124,24 +104,25 @@ func (d *ring) Visit(v *Visit) {
 		cell, _ := d.cells.Get(pairKey(e.Merchant.Key, uint64(uint32(x))<<32|uint64(uint32(y))))
 		cell.merchant, cell.x, cell.y, cell.n, cell.last = e.Merchant.Key, x, y, cell.n+1, v.T
 	}
-	if c.ring != 0 {
-		d.member(v, c)
+	if s.patron.ring != 0 {
+		d.member(v, s.patron)
 	}
 }
 
 // member says what the ring means for a redemption of one of its members.
-func (d *ring) member(v *Visit, c *ringCustomer) {
+func (d *ring) member(v *Visit, c *patron) {
 	r := d.rings[c.ring-1]
 	if !slices.Contains(r.keys, v.Event.Merchant.Key) {
 		return
 	}
 	var evidence []IDRef // lives until the batch is scored
-	d.log.each(c.head, 0, func(u *use) {
-		if len(evidence) < 20 && slices.Contains(r.keys, u.Merchant) {
-			evidence = append(evidence, u.ID)
+	l := d.env.Ledger
+	l.log.each(c.head, 0, func(u *use) {
+		if len(evidence) < 20 && slices.Contains(r.keys, l.keys[u.place]) {
+			evidence = append(evidence, u.ref())
 		}
 	})
-	p := logistic(r.logOdds) * r.purity(int(c.used))
+	p := logistic(r.logOdds) * float64(c.purity) / 100
 	v.Say(d.env, Signal{
 		Kind: ringMember, LLR: max(0, math.Log(p/(1-p))-d.env.settings.Prior),
 		Observed: float64(r.shared), Expected: r.expected, P: r.p(),
@@ -154,19 +135,12 @@ func (d *ring) member(v *Visit, c *ringCustomer) {
 }
 
 func (d *ring) Sweep(now vw.Millis) {
-	// Late ones may be older than those logged before them.
+	d.env.Ledger.sweep(now, d.env.Offset)
 	since := now - vw.Millis(d.Days)*vw.Day - Lateness
-	d.log.drop(since)
-	d.customers.Sweep(func(_ uint64, c *ringCustomer) bool {
-		u := d.log.at(c.head)
-		return u != nil && u.At >= since
-	})
 	d.cells.Sweep(func(_ uint64, c *placeVote) bool { return c.last >= since })
 }
 
-func (d *ring) Size() (keys, bytes int) {
-	return d.customers.Len(), d.customers.Bytes() + d.log.bytes() + d.cells.Bytes()
-}
+func (d *ring) Size() (keys, bytes int) { return d.cells.Len(), d.cells.Bytes() + d.run.bytes() }
 
 // knownRing is a ring that was found. It keeps its name while it keeps two of its merchants.
 type knownRing struct {
@@ -175,11 +149,12 @@ type knownRing struct {
 	merchants []string
 	keys      []uint64 // of the merchants
 	members   []ringPerson
-	regulars  bool // many members come to one of the merchants unusually often
-	kind      *Kind
-	shared    int     // customers shared, summed over the pairs of its merchants
+	shared    int     // merchants that its odd customers used beyond their first
 	expected  float64 // the same under the null
 	far       float64 // median distance of its located pairs in kilometres, NaN unknown
+	together  int     // households that use several of its merchants
+	odd       int     // of these, odd
+	usual     float64 // share of the odd among people at large
 	chance    float64 // ln of how many as strong chance gives in a campaign
 	logOdds   float64
 	confirmed vw.Millis
@@ -187,20 +162,15 @@ type knownRing struct {
 	baseline  string
 }
 
-// ringPerson is a member and how many of the ring's merchants they used.
+// ringPerson is a member, how many of the ring's merchants they used, and how surely they belong, in percent.
 type ringPerson struct {
-	key  uint64
-	used uint8
+	key    uint64
+	slot   int32
+	used   uint8
+	purity uint8
 }
 
 func (r *knownRing) p() float64 { return min(1, math.Exp(r.chance)) }
-
-// purity is the probability that a customer of so many of the ring's merchants belongs to it: of the
-// shared customers the null explains the share q, and each merchant more makes chance rarer by q.
-func (r *knownRing) purity(used int) float64 {
-	q := min(1, r.expected/float64(max(1, r.shared)))
-	return 1 - math.Pow(q, float64(used-1))
-}
 
 func (r *knownRing) found(at vw.Millis) Found {
 	return Found{
@@ -216,19 +186,10 @@ var ringMember = &Kind{Code: "ring.member", Typology: "P01", Window: "campaign",
 	return t
 }}
 
-var ringOverlap = &Kind{Code: "ring.overlap", Typology: "P01", Window: "campaign", Text: func(s *Signal) vw.Bilingual {
-	t := ringSentence(s)
-	if s.Aux[4] == 0 {
-		t.Zh += "；但他们并未在任何一家异常频繁用券，也可能是宿舍、单位等共同生活圈：是线索，不是证据"
-		t.En += "; but they come to none of them unusually often, so it may be a dormitory or an office: a lead, no proof"
-	}
-	return t
-}}
-
 var ringPartners = &Kind{Code: "ring.partners", Typology: "P01", Window: "campaign", Text: func(s *Signal) vw.Bilingual {
 	t := ringSentence(s)
-	t.Zh = "只计在其中一家反复用券的顾客：" + t.Zh
-	t.En = "of customers who redeem again and again at one of them: " + t.En
+	t.Zh += fmt.Sprintf("；在其中多家用券的 %.0f 户里有 %.0f 户用券反常，一般人中为 %.1f%%", s.Aux[2], s.Aux[4], 100*s.Aux[5])
+	t.En += fmt.Sprintf("; of %.0f households that use several of them %.0f are odd, of people at large %.1f%% are", s.Aux[2], s.Aux[4], 100*s.Aux[5])
 	return t
 }}
 
@@ -239,8 +200,8 @@ func ringSentence(s *Signal) vw.Bilingual {
 		en = fmt.Sprintf(" (about %.1f km apart)", s.Aux[3])
 	}
 	return vw.Bilingual{
-		Zh: fmt.Sprintf("%.0f 家商户%s两两之间共有 %.0f 个共同顾客，按距离、业态和客流预期 %.1f 个；成员 %.0f 人", s.Aux[0], zh, s.Observed, s.Expected, s.Aux[1]),
-		En: fmt.Sprintf("%.0f merchants%s share %.0f customers between pairs of them, %.1f expected from distance, trade and custom; %.0f members", s.Aux[0], en, s.Observed, s.Expected, s.Aux[1]),
+		Zh: fmt.Sprintf("%.0f 家商户%s的反常顾客（反复到同一家用券，或金额贴着门槛）在其他几家也用券 %.0f 家次，按距离、业态和客流预期 %.1f；成员 %.0f 人", s.Aux[0], zh, s.Observed, s.Expected, s.Aux[1]),
+		En: fmt.Sprintf("odd customers (who come back to one shop again and again, or whose amounts are made for the threshold) of %.0f merchants%s use the others of them, too, %.0f times, %.1f expected from distance, trade and custom; %.0f members", s.Aux[0], en, s.Observed, s.Expected, s.Aux[1]),
 	}
 }
 

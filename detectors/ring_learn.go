@@ -2,8 +2,6 @@ package detectors
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"math"
 	"slices"
 	"strings"
@@ -11,18 +9,41 @@ import (
 	vw "voucherwatch"
 )
 
-// ringUnit is a customer of a run: the merchants used inside the horizon.
-type ringUnit struct {
-	key          uint64
-	device, card uint64
-	uses         []placeUse // by place
-	slot         int32
-	head         uint32
-	home         int32 // index of the household's first unit
+// ringRun is what a run works on. Its memory is kept from run to run.
+type ringRun struct {
+	null   ringNull
+	places []ringPlace
+	index  [][]uint16 // by slot and number in the ledger: 1 + place, 0 not looked at
+	ends   []float64  // of all customers, by place
+	guests []int32    // customers of two redemptions or more, by place
+	scale  ringOddity
+	shares [ringLevels]float64 // of odd customers among those of several merchants
+	odd    []ringPatron
+	flat   []uint16
+	crowds [ringLevels]ringCrowd
+	group  []uint16 // of the group hunted for, by place: 1 + index
 }
 
-// placeUse is how often a customer redeemed at a merchant.
-type placeUse struct{ place, n uint16 }
+func (r *ringRun) bytes() int {
+	if r == nil {
+		return 0
+	}
+	n := 8*cap(r.null.keys) + 40*cap(r.odd) + 96*cap(r.places)
+	for i := range r.crowds {
+		n += 8*cap(r.crowds[i].keys) + 8*cap(r.crowds[i].places)
+	}
+	return n
+}
+
+const ringLevels = 2 // of oddity, the oddest first
+
+// ringPatron is a customer in a run.
+type ringPatron struct {
+	key  uint64
+	p    *patron
+	slot int32
+	home int32 // index of the household's first
+}
 
 // learnRing runs at midnight when enough is new, and at the end.
 func learnRing(peers []Detector, tick *Tick) {
@@ -41,59 +62,38 @@ func learnRing(peers []Detector, tick *Tick) {
 	for _, d := range slots {
 		d.fresh = 0
 	}
+	if first.run == nil {
+		first.run = &ringRun{}
+	}
 	since := tick.Now - vw.Millis(first.Days)*vw.Day
-	places := ringPlaces(slots, since, first.Merchants)
-	units, often := ringUnits(slots, places, since, first.Often)
-	null := newRingNull(places, households(units))
-	null.addPartners(units, often)
+	run := first.run
+	run.settle(slots, since)
+	run.judge(slots, since)
+	run.learn(slots, since)
+	run.gather()
 	// A campaign has one run a night, and each looks twice: each look may spend its share of the false rings.
-	looks := 2 * float64(tick.Campaign.End-tick.Campaign.Start+1)
-	budget := math.Log(first.FalseRings / looks)
+	looks := ringLevels * float64(tick.Campaign.End-tick.Campaign.Start+1)
+	groups := run.groups(first, math.Log(first.FalseRings/looks))
 	known := slices.Clone(first.rings)
-	claimed := map[int]bool{}
-	for _, kind := range []*Kind{ringPartners, ringOverlap} {
-		if kind == ringOverlap && first.Covisit == 0 {
-			break // rings of co-visits alone are not raised
-		}
-		links := null.partnerLinks()
-		if kind == ringOverlap {
-			links = null.overlapLinks(first.MinShared)
-		}
-		for _, g := range growRings(null, links) {
-			limit, least := budget, first.MinMembers
-			if len(g.merchants) == 2 {
-				limit, least = 2*budget, least+2 // one pair of shops may simply be neighbours nobody located
+	if len(groups) > 0 {
+		visitors := run.visitors(slots, since, groups)
+		for i := range groups {
+			r := run.describe(&groups[i], visitors[i], first.Purity)
+			least := first.MinMembers
+			if len(r.merchants) == 2 {
+				least += 2 // one pair of shops may simply be neighbours nobody located
 			}
-			if g.chance > limit || slices.ContainsFunc(g.merchants, func(a int) bool { return claimed[a] }) {
+			if homes(r.members, visitors[i]) < least {
 				continue
 			}
-			r := describeRing(null, &g, units, kind, often, first.Purity)
-			evidence := 0.0
-			if !r.regulars {
-				// People who live together share their shops, too. What tells them apart is what they buy.
-				g.merchants, evidence = bought(slots, units, &g, r, since)
-				if len(g.merchants) < 2 {
-					continue
-				}
-				r = describeRing(null, &g, units, kind, often, first.Purity)
-			}
-			if homes(units, r.members) < least || !r.regulars && first.Covisit == 0 {
-				continue
-			}
-			for _, a := range g.merchants {
-				claimed[a] = true
-			}
-			r.chance = g.chance + math.Log(looks)
-			llr := -g.chance
-			if !r.regulars {
-				llr = min(llr, first.Covisit) + clip(evidence, -4, 8)
-			}
+			llr := min(-groups[i].chance, -math.Log(max(1e-300, binomialTail(r.odd, r.together, r.usual))))
+			r.chance = groups[i].chance + math.Log(looks)
 			if r.logOdds = first.env.LogOdds(first.Prior, llr); r.logOdds < ringTold {
 				continue
 			}
 			r.confirmed, r.baseline = tick.Now, tick.Version
 			known = adopt(known, r)
-			raiseRing(tick, slots, units, r, llr, since)
+			raiseRing(tick, slots, r, llr, since)
 		}
 	}
 	known = slices.DeleteFunc(known, func(r *knownRing) bool { return r.confirmed < since })
@@ -101,27 +101,29 @@ func learnRing(peers []Detector, tick *Tick) {
 	known = known[:min(len(known), math.MaxUint16-1)]
 	for _, d := range slots {
 		d.rings = known
-		d.customers.Each(func(_ uint64, c *ringCustomer) { c.ring = 0 })
-		for i, r := range known {
-			for _, p := range r.members {
-				if c := d.customers.Find(p.key); c != nil && c.ring == 0 {
-					c.ring, c.used = uint16(i+1), p.used
-				}
+	}
+	for i, r := range known {
+		for _, p := range r.members {
+			if c := slots[p.slot].env.Ledger.customers.Find(p.key); c != nil && c.ring == 0 {
+				c.ring, c.used, c.purity = uint16(i+1), p.used, p.purity
 			}
 		}
 	}
 }
 
-// ringPlaces are the merchants with customers in the horizon, ordered by identifier.
-func ringPlaces(slots []*ring, since vw.Millis, bound int) []ringPlace {
-	var uses Table[int32]
-	for _, d := range slots {
-		for _, s := range d.log.segments {
-			for i := range s {
-				if s[i].At >= since {
-					n, _ := uses.Get(s[i].Merchant)
-					*n++
-				}
+// settle lists the merchants with customers in the horizon, ordered by identifier.
+func (r *ringRun) settle(slots []*ring, since vw.Millis) {
+	r.index = grow(r.index, len(slots))
+	var all Table[int32] // 1 + index into found
+	var found []ringPlace
+	for i, d := range slots {
+		l := d.env.Ledger
+		r.index[i] = grow(r.index[i], len(l.keys))
+		for _, key := range l.keys[1:] {
+			at, isNew := all.Get(key)
+			if isNew {
+				found = append(found, ringPlace{key: key})
+				*at = int32(len(found))
 			}
 		}
 	}
@@ -135,16 +137,11 @@ func ringPlaces(slots []*ring, since vw.Millis, bound int) []ringPlace {
 			votes[c.merchant][[2]int32{c.x, c.y}] += c.n
 		})
 	}
-	var places []ringPlace
-	var count []int32
-	uses.Each(func(key uint64, n *int32) {
-		if *n < 2 {
-			return // no link without two customers
-		}
-		p := ringPlace{key: key}
+	for i := range found {
+		p := &found[i]
 		for _, d := range slots { // the profile is in the slot that owns the merchant
-			if m := d.env.Merchants.of(key); m != nil {
-				p.id, p.name, p.category = m.ID, m.Name, m.Category
+			if m := d.env.Merchants.of(p.key); m != nil {
+				p.id, p.category = m.ID, m.Category
 				if m.Located {
 					p.located = true
 					p.x, p.y = plane(m.Lon, m.Lat)
@@ -153,7 +150,7 @@ func ringPlaces(slots []*ring, since vw.Millis, bound int) []ringPlace {
 		}
 		if !p.located {
 			best := voted{}
-			for at, n := range votes[key] {
+			for at, n := range votes[p.key] {
 				if n > best.n || n == best.n && (at[0] < best.x || at[0] == best.x && at[1] < best.y) {
 					best = voted{at[0], at[1], n}
 				}
@@ -163,25 +160,52 @@ func ringPlaces(slots []*ring, since vw.Millis, bound int) []ringPlace {
 				p.x, p.y = plane((float64(best.x)+.5)/1000, (float64(best.y)+.5)/1000)
 			}
 		}
-		places = append(places, p)
-		count = append(count, *n)
-	})
-	if len(places) > bound {
-		order := make([]int, len(places))
-		for i := range order {
-			order[i] = i
-		}
-		slices.SortFunc(order, func(a, b int) int {
-			return cmp.Or(cmp.Compare(count[b], count[a]), strings.Compare(places[a].id, places[b].id))
-		})
-		kept := make([]ringPlace, bound)
-		for i := range kept {
-			kept[i] = places[order[i]]
-		}
-		places = kept
 	}
-	slices.SortFunc(places, func(a, b ringPlace) int { return strings.Compare(a.id, b.id) })
-	return places
+	if most := slots[0].Merchants; len(found) > most {
+		found = busiest(slots, found, &all, most, since)
+	}
+	slices.SortFunc(found, func(a, b ringPlace) int { return strings.Compare(a.id, b.id) })
+	all.Clear()
+	for i := range found {
+		at, _ := all.Get(found[i].key)
+		*at = int32(i + 1)
+	}
+	for i, d := range slots {
+		l := d.env.Ledger
+		r.index[i][0] = 0
+		for j, key := range l.keys[1:] {
+			r.index[i][j+1] = 0
+			if at := all.Find(key); at != nil {
+				r.index[i][j+1] = uint16(*at)
+			}
+		}
+	}
+	r.places = found
+}
+
+// busiest keeps the merchants with the most redemptions.
+func busiest(slots []*ring, found []ringPlace, all *Table[int32], most int, since vw.Millis) []ringPlace {
+	count := make([]int, len(found)+1)
+	for _, d := range slots {
+		l := d.env.Ledger
+		l.customers.Each(func(_ uint64, p *patron) {
+			for i := range p.uses[:p.n] {
+				count[*all.Find(l.keys[p.uses[i].place])] += int(p.uses[i].count)
+			}
+		})
+	}
+	order := make([]int, len(found))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(count[b+1], count[a+1]), strings.Compare(found[a].id, found[b].id))
+	})
+	kept := make([]ringPlace, most)
+	for i := range kept {
+		kept[i] = found[order[i]]
+	}
+	return kept
 }
 
 // plane is a point in metres, true to scale at 36° north and within 2 % over the province.
@@ -189,341 +213,281 @@ func plane(lon, lat float64) (x, y float64) {
 	return lon * 111_320 * math.Cos(36*math.Pi/180), lat * 111_320
 }
 
-// ringUnits are the customers of two merchants or more, ordered by key, and from how many redemptions on
-// a customer counts as coming unusually often to a merchant.
-func ringUnits(slots []*ring, places []ringPlace, since vw.Millis, share float64) (units []ringUnit, often int) {
-	var index Table[int32]
-	for i := range places {
-		n, _ := index.Get(places[i].key)
-		*n = int32(i)
+// merchants are the customer's merchants in the horizon as places, sorted; the buffer is overwritten.
+func (r *ringRun) merchants(slot int, p *patron, oldest uint16, buffer []uint16) []uint16 {
+	buffer = buffer[:0]
+	index := r.index[slot]
+	for i := range p.uses[:p.n] {
+		u := &p.uses[i]
+		if u.last < oldest || index[u.place] == 0 {
+			continue
+		}
+		g := index[u.place] - 1
+		j := len(buffer)
+		buffer = append(buffer, g)
+		for ; j > 0 && buffer[j-1] > g; j-- {
+			buffer[j] = buffer[j-1]
+		}
+		buffer[j] = g
 	}
-	var buffer [ringWidth]placeUse
-	var counts [32]int
-	pairs := 0
+	return buffer
+}
+
+// judge says of every customer how odd they are, and counts what the null needs.
+func (r *ringRun) judge(slots []*ring, since vw.Millis) {
+	m := len(r.places)
+	r.ends, r.guests = grow(r.ends, m), grow(r.guests, m)
+	clear(r.ends)
+	clear(r.guests)
+	r.odd = r.odd[:0]
+	oldest := uint16(max(0, vw.DayOf(since, slots[0].env.Offset)))
+	r.scale.learn(slots, r)
+	several := 0
+	var buffer [patronPlaces]uint16
 	for slot, d := range slots {
-		d.customers.Each(func(key uint64, c *ringCustomer) {
-			used := buffer[:0]
-			d.log.each(c.head, since, func(u *use) {
-				i := index.Find(u.Merchant)
-				if i == nil {
-					return
-				}
-				for j := range used {
-					if used[j].place == uint16(*i) {
-						used[j].n++
-						return
-					}
-				}
-				if len(used) < ringWidth {
-					used = append(used, placeUse{uint16(*i), 1})
-				}
-			})
-			for _, p := range used {
-				counts[min(int(p.n), len(counts)-1)]++
-				pairs++
+		d.env.Ledger.customers.Each(func(key uint64, p *patron) {
+			p.ring, p.oddity = 0, 0
+			if p.last < oldest || p.count < 2 {
+				return
 			}
-			if len(used) > 1 {
-				slices.SortFunc(used, func(a, b placeUse) int { return int(a.place) - int(b.place) })
-				units = append(units, ringUnit{key: key, device: c.device, card: c.card, uses: slices.Clone(used), slot: int32(slot), head: c.head})
+			places := r.merchants(slot, p, oldest, buffer[:])
+			for _, a := range places {
+				r.ends[a] += float64(len(places) - 1)
+				r.guests[a]++
+			}
+			if len(places) > 1 {
+				several++
+			}
+			if r.scale.rate(slot, p); p.oddity >= oddLeast {
+				r.odd = append(r.odd, ringPatron{key: key, p: p, slot: int32(slot)})
 			}
 		})
 	}
-	slices.SortFunc(units, func(a, b ringUnit) int { return cmp.Compare(a.key, b.key) })
-	above := 0
-	for often = len(counts); often > 3; often-- {
-		if above += counts[often-1]; float64(above) > share*float64(pairs) {
-			break
+	r.scale.cut(slots[0].Odd)
+	var among [ringLevels]int
+	r.odd = slices.DeleteFunc(r.odd, func(c ringPatron) bool {
+		level := r.scale.level(c.p)
+		if level < ringLevels && c.p.n > 1 {
+			for ; level < ringLevels; level++ {
+				among[level]++
+			}
+			return false
+		}
+		return level == ringLevels
+	})
+	for i, n := range among {
+		r.shares[i] = float64(n+1) / float64(several+20)
+	}
+	slices.SortFunc(r.odd, func(a, b ringPatron) int { return cmp.Compare(a.key, b.key) })
+}
+
+// learn brings the null up to date, and fits it anew when the campaign has grown by half.
+func (r *ringRun) learn(slots []*ring, since vw.Millis) {
+	n := &r.null
+	var buffer [patronPlaces]uint16
+	oldest := uint16(max(0, vw.DayOf(since, slots[0].env.Offset)))
+	for _, c := range r.odd {
+		places := r.merchants(int(c.slot), c.p, oldest, buffer[:])
+		for _, a := range places {
+			r.ends[a] -= float64(len(places) - 1)
 		}
 	}
-	return units, often
+	n.places, n.ends, n.crowd = r.places, r.ends, 0
+	for _, e := range n.ends {
+		n.crowd += e
+	}
+	if n.crowd == 0 {
+		n.fitted = 0
+		return
+	}
+	if n.crowd < 1.5*n.fitted {
+		n.locate()
+		return
+	}
+	n.keys, n.stride = n.keys[:0], strides(len(r.places))
+	class := make([]uint16, len(r.places))
+	for i := range class {
+		class[i] = uint16(i % n.stride)
+	}
+	for slot, d := range slots {
+		d.env.Ledger.customers.Each(func(_ uint64, p *patron) {
+			if p.last < oldest || p.n < 2 || r.scale.level(p) < ringLevels {
+				return
+			}
+			places := r.merchants(slot, p, oldest, buffer[:])
+			for j, b := range places {
+				for _, a := range places[:j] {
+					if class[a] == class[b] {
+						n.keys = append(n.keys, uint32(ringIndex(int(a), int(b))))
+					}
+				}
+			}
+		})
+	}
+	n.fit()
 }
 
 // householdMost is the most accounts on one device or card that still are a family (regulation.md T10
 // looks from four on; two parents and their parents are four).
 const householdMost = 4
 
-// households joins the customers that share a device or card with at most householdMost others into one
-// set of merchants, and notes in each unit where it lives. Larger crowds on a device are no family and
-// count one by one.
-func households(units []ringUnit) [][]uint16 {
-	parent := make([]int32, len(units))
-	for i := range parent {
-		parent[i] = int32(i)
+// gather makes the crowds of odd customers, families as one.
+func (r *ringRun) gather() {
+	households(r.odd)
+	for level := range r.crowds {
+		c := &r.crowds[level]
+		c.reset(level, len(r.places))
+		homes := slices.Clone(r.odd)
+		homes = slices.DeleteFunc(homes, func(p ringPatron) bool { return r.scale.level(p.p) > level })
+		slices.SortStableFunc(homes, func(a, b ringPatron) int { return int(a.home - b.home) })
+		for i := 0; i < len(homes); {
+			j := i
+			r.flat = r.flat[:0]
+			for ; j < len(homes) && homes[j].home == homes[i].home; j++ {
+				var buffer [patronPlaces]uint16
+				r.flat = append(r.flat, r.merchants(int(homes[j].slot), homes[j].p, 0, buffer[:])...)
+			}
+			if j > i+1 {
+				slices.Sort(r.flat)
+				r.flat = slices.Compact(r.flat)
+			}
+			if len(r.flat) > 1 {
+				c.add(r.flat)
+			}
+			i = j
+		}
+		c.settle()
+	}
+}
+
+// households notes with each customer where they live: those that share a device or card with at most
+// householdMost in all are one. Larger crowds on a device are no family and count one by one.
+func households(people []ringPatron) {
+	for i := range people {
+		people[i].home = int32(i)
 	}
 	root := func(i int32) int32 {
-		for parent[i] != i {
-			parent[i] = parent[parent[i]]
-			i = parent[i]
+		for people[i].home != i {
+			people[i].home = people[people[i].home].home
+			i = people[i].home
 		}
 		return i
 	}
-	for _, of := range []func(*ringUnit) uint64{
-		func(u *ringUnit) uint64 { return u.device }, func(u *ringUnit) uint64 { return u.card },
-	} {
-		for _, group := range sharers(units, of) {
+	for _, of := range tokensOfPatron {
+		sharers(people, of, func(group []int32) {
 			if len(group) <= householdMost {
 				for _, i := range group[1:] {
-					parent[root(i)] = root(group[0])
+					a, b := root(i), root(group[0])
+					people[max(a, b)].home = min(a, b)
 				}
 			}
-		}
+		})
 	}
-	at := make([]int, len(units)) // 1 + index of the household's set
-	sets := make([][]uint16, 0, len(units))
-	for i := range units {
-		home := root(int32(i))
-		units[i].home = home
-		if at[home] == 0 {
-			sets = append(sets, make([]uint16, 0, len(units[i].uses)))
-			at[home] = len(sets)
-		}
-		s := &sets[at[home]-1]
-		for _, u := range units[i].uses {
-			*s = append(*s, u.place)
-		}
+	for i := range people {
+		people[i].home = root(int32(i))
 	}
-	for i := range sets {
-		slices.Sort(sets[i])
-		sets[i] = slices.Compact(sets[i])
-	}
-	return sets
 }
 
-// homes is the number of households that the members come from.
-func homes(units []ringUnit, members []ringPerson) int {
-	seen := map[int32]bool{}
-	for _, p := range members {
-		if u := unitOf(units, p.key); u != nil {
-			seen[u.home] = true
-		}
-	}
-	return len(seen)
+var tokensOfPatron = [...]func(*patron) uint32{
+	func(p *patron) uint32 { return p.device }, func(p *patron) uint32 { return p.card },
 }
 
-func unitOf(units []ringUnit, key uint64) *ringUnit {
-	i, ok := slices.BinarySearchFunc(units, key, func(u ringUnit, key uint64) int { return cmp.Compare(u.key, key) })
-	if !ok {
-		return nil
-	}
-	return &units[i]
-}
-
-// sharers lists the units that have a token in common, by two or more.
-func sharers(units []ringUnit, of func(*ringUnit) uint64) [][]int32 {
-	type holder struct {
-		token uint64
-		unit  int32
-	}
-	var all []holder
-	for i := range units {
-		if t := of(&units[i]); t != 0 {
-			all = append(all, holder{t, int32(i)})
+// sharers gives those that have a token in common, by two or more.
+func sharers(people []ringPatron, of func(*patron) uint32, f func(group []int32)) {
+	var keys []uint64
+	for i := range people {
+		if t := of(people[i].p); t != 0 {
+			keys = append(keys, uint64(t)<<32|uint64(i))
 		}
 	}
-	slices.SortFunc(all, func(a, b holder) int { return cmp.Or(cmp.Compare(a.token, b.token), cmp.Compare(a.unit, b.unit)) })
-	var groups [][]int32
-	for i := 0; i < len(all); {
+	slices.Sort(keys)
+	var group []int32
+	for i := 0; i < len(keys); {
 		j := i
-		var g []int32
-		for ; j < len(all) && all[j].token == all[i].token; j++ {
-			if j > i && g == nil {
-				g = append(g, all[i].unit)
-			}
-			if j > i {
-				g = append(g, all[j].unit)
-			}
+		for ; j < len(keys) && keys[j]>>32 == keys[i]>>32; j++ {
 		}
-		if g != nil {
-			groups = append(groups, g)
+		if j > i+1 {
+			group = group[:0]
+			for _, k := range keys[i:j] {
+				group = append(group, int32(uint32(k)))
+			}
+			f(group)
 		}
 		i = j
 	}
-	return groups
 }
 
-// visitors are the units that used any of the merchants, in order.
-func (n *ringNull) visitors(merchants []int, units []ringUnit) []int32 {
-	if n.byPlace == nil {
-		n.byPlace = make([][]int32, len(n.places))
-		for i := range units {
-			for _, u := range units[i].uses {
-				n.byPlace[u.place] = append(n.byPlace[u.place], int32(i))
-			}
+// groups are the groups of merchants that odd customers share more than chance allows, no merchant in two.
+func (r *ringRun) groups(d *ring, limit float64) []ringGroup {
+	var all []ringGroup
+	for level := range r.crowds {
+		c := &r.crowds[level]
+		all = append(all, c.grow(&r.null, c.links(&r.null))...)
+	}
+	slices.SortStableFunc(all, func(a, b ringGroup) int { return cmp.Compare(a.chance, b.chance) })
+	claimed := map[int]bool{}
+	return slices.DeleteFunc(all, func(g ringGroup) bool {
+		bound := limit
+		if len(g.merchants) == 2 {
+			bound *= 2
 		}
-	}
-	var all []int32
-	for _, a := range merchants {
-		all = append(all, n.byPlace[a]...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
+		if g.chance > bound || slices.ContainsFunc(g.merchants, func(a int) bool { return claimed[a] }) {
+			return true
+		}
+		for _, a := range g.merchants {
+			claimed[a] = true
+		}
+		return false
+	})
 }
 
-// describeRing counts what a group shares and who its members are.
-func describeRing(n *ringNull, g *ringGroup, units []ringUnit, kind *Kind, often int, purity float64) *knownRing {
-	r := &knownRing{kind: kind, seed: [2]string{n.places[g.seed[0]].id, n.places[g.seed[1]].id}, far: math.NaN()}
-	var apart []float64
-	for i, a := range g.merchants {
-		p := &n.places[a]
-		r.merchants, r.keys = append(r.merchants, p.id), append(r.keys, p.key)
-		for _, b := range g.merchants[i+1:] {
-			q := &n.places[b]
-			if kind == ringPartners {
-				r.shared += n.partnerCount(a, b)
-				r.expected += n.partnerMean(a, b)
-			} else {
-				mean, _ := n.mean(a, b)
-				r.shared += int(n.shared[ringIndex(a, b)])
-				r.expected += mean
-			}
-			if p.located && q.located {
-				apart = append(apart, math.Hypot(p.x-q.x, p.y-q.y)/1000)
-			}
-		}
-	}
-	if len(apart) > 0 {
-		slices.Sort(apart)
-		r.far = apart[len(apart)/2]
-	}
-	regulars := 0
-	for _, i := range n.visitors(g.merchants, units) {
-		used, most := 0, 0
-		for _, u := range units[i].uses {
-			if _, ok := slices.BinarySearch(g.merchants, int(u.place)); ok {
-				used++
-				most = max(most, int(u.n))
-			}
-		}
-		if used < 2 || kind == ringPartners && most < often || r.purity(used) < purity {
-			continue
-		}
-		r.members = append(r.members, ringPerson{units[i].key, uint8(used)})
-		if most >= often {
-			regulars++
-		}
-	}
-	// A quarter of the members: people at large come so often in a case of two hundred.
-	r.regulars = 4*regulars >= len(r.members)
-	return r
+// ringVisitor is a customer of a group's merchants.
+type ringVisitor struct {
+	ringPatron
+	at    uint16 // bits of the group's merchants
+	level int
 }
 
-// ringTold is the log-odds below which a ring is not worth a person's time: a score of 300.
-const ringTold = -.85
-
-// bought keeps the merchants of a group where the members' amounts are made for the threshold, and sums
-// up the evidence of it: the log likelihood ratios, halved, for they depend on each other.
-func bought(slots []*ring, units []ringUnit, g *ringGroup, r *knownRing, since vw.Millis) (merchants []int, evidence float64) {
-	tenths := make([]int, len(r.keys))
-	for _, p := range r.members {
-		if unit := unitOf(units, p.key); unit != nil {
-			slots[unit.slot].log.each(unit.head, since, func(u *use) {
-				if i := slices.Index(r.keys, u.Merchant); i >= 0 {
-					tenths[i] += u.amount()
+// visitors are the customers of each group who used several of its merchants, or one and are odd, by key.
+func (r *ringRun) visitors(slots []*ring, since vw.Millis, groups []ringGroup) [][]ringVisitor {
+	r.group = grow(r.group, len(r.places))
+	clear(r.group)
+	bit := make([]uint16, len(r.places))
+	for i, g := range groups {
+		for j, a := range g.merchants {
+			r.group[a], bit[a] = uint16(i+1), 1<<j
+		}
+	}
+	oldest := uint16(max(0, vw.DayOf(since, slots[0].env.Offset)))
+	found := make([][]ringVisitor, len(groups))
+	var buffer [patronPlaces]uint16
+	for slot, d := range slots {
+		d.env.Ledger.customers.Each(func(key uint64, p *patron) {
+			if p.last < oldest {
+				return
+			}
+			places := r.merchants(slot, p, oldest, buffer[:])
+			for i, a := range places {
+				g := r.group[a]
+				if g == 0 {
+					continue
 				}
-			})
-		}
-	}
-	for i, n := range tenths {
-		if n > 0 {
-			merchants = append(merchants, g.merchants[i])
-			evidence += float64(n) / 10 / 2
-		}
-	}
-	return merchants, evidence
-}
-
-// adopt gives the ring the name of the known one with which it shares most merchants, at least two and
-// a third of the smaller; otherwise its own, from its strongest pair. It replaces the one it continues.
-func adopt(known []*knownRing, r *knownRing) []*knownRing {
-	best, most := -1, 1
-	for i, k := range known {
-		common := 0
-		for _, m := range r.merchants {
-			if slices.Contains(k.merchants, m) {
-				common++
-			}
-		}
-		if common > most {
-			best, most = i, common
-		}
-	}
-	if best >= 0 && known[best].confirmed != r.confirmed {
-		r.id, r.seed = known[best].id, known[best].seed
-		known[best] = r
-		return known
-	}
-	seed := r.seed
-	slices.Sort(seed[:])
-	sum := sha256.Sum256([]byte(seed[0] + "\x00" + seed[1]))
-	r.id = hex.EncodeToString(sum[:8])
-	return append(known, r)
-}
-
-// ringEvidence bounds the redemptions that one run adds to a finding.
-const ringEvidence = 2000
-
-// raiseRing raises the finding of a ring with the redemptions of its members at its merchants.
-func raiseRing(tick *Tick, slots []*ring, units []ringUnit, r *knownRing, llr float64, since vw.Millis) {
-	first := slots[0]
-	var members []ringUnit
-	var redemptions []FoundRedemption
-	for _, p := range r.members {
-		unit := unitOf(units, p.key)
-		if unit == nil {
-			continue
-		}
-		members = append(members, *unit)
-		d := slots[unit.slot]
-		d.log.each(unit.head, since, func(u *use) {
-			if slices.Contains(r.keys, u.Merchant) {
-				if f, ok := u.found(d.env.Arena); ok {
-					redemptions = append(redemptions, f)
+				v := ringVisitor{ringPatron: ringPatron{key: key, p: p, slot: int32(slot)}, level: r.scale.level(p)}
+				repeat := false
+				for j, b := range places {
+					if r.group[b] == g {
+						repeat = repeat || j < i
+						v.at |= bit[b]
+					}
+				}
+				if !repeat && (v.at&(v.at-1) != 0 || v.level < ringLevels) {
+					found[g-1] = append(found[g-1], v)
 				}
 			}
 		})
 	}
-	slices.SortFunc(redemptions, func(a, b FoundRedemption) int {
-		return cmp.Or(cmp.Compare(b.At, a.At), strings.Compare(a.ID, b.ID))
-	})
-	redemptions = redemptions[:min(len(redemptions), ringEvidence)]
-	evidence := make([]string, 0, 20)
-	for _, f := range redemptions[:min(len(redemptions), 20)] {
-		evidence = append(evidence, f.ID)
+	for _, f := range found {
+		slices.SortFunc(f, func(a, b ringVisitor) int { return cmp.Compare(a.key, b.key) })
 	}
-	regular := 0.0
-	if r.regulars {
-		regular = 1
-	}
-	reason := first.env.Reason(Signal{
-		Kind: r.kind, LLR: llr, Observed: float64(r.shared), Expected: r.expected, P: r.p(),
-		Aux: [6]float64{float64(len(r.keys)), float64(len(r.members)), 0, r.far, regular},
-	})
-	reason.Evidence = evidence
-	reason.Peers = "same distance and category"
-	r.reasons = []vw.Reason{reason}
-	if sharing, most := sharedTokens(members); sharing > 0 {
-		reason = first.env.Reason(Signal{
-			Kind: ringDevices, Observed: float64(sharing), Expected: None, P: None, Aux: [6]float64{float64(most), float64(len(members))},
-		})
-		r.reasons = append(r.reasons, reason)
-	}
-	f := r.found(tick.Now)
-	f.Redemptions = redemptions
-	tick.Find(first.env, f)
-}
-
-// sharedTokens counts the members that share a device or a card with another one, and the most on one.
-func sharedTokens(members []ringUnit) (sharing, most int) {
-	in := map[int32]bool{}
-	for _, of := range []func(*ringUnit) uint64{
-		func(u *ringUnit) uint64 { return u.device }, func(u *ringUnit) uint64 { return u.card },
-	} {
-		for _, g := range sharers(members, of) {
-			most = max(most, len(g))
-			for _, i := range g {
-				in[i] = true
-			}
-		}
-	}
-	return len(in), most
+	return found
 }

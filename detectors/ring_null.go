@@ -18,55 +18,60 @@ type ringPlace struct {
 	x, y     float64 // metres, in any plane
 }
 
-// ringNull says how many households two merchants would share if customers chose as they usually do.
+// ringNull says how many customers two merchants would share if people chose as they usually do.
 //
-// Each household that is a customer of merchant a and of n-1 others is n-1 ends of shared visits at a;
-// let D_a be all of them and T all shared visits. Given every customer's and every merchant's number of
-// ends, a chance pairing gives a and b D_a·D_b/(2T) shared households: vouchers are limited per person
-// and round, and that limit is in the D already. On top, neighbours and lines of business share more:
-// a factor per distance bin and pair of categories, learned from the stream with every count cut at
-// what the null finds credible, so that rings do not teach it. Distance is not all: the two inns of a
-// remote valley share its people, at ten kilometres. So merchants are put into zones of about ten
-// neighbours, and a pair is measured by how much the other merchants of its two zones share. The counts
-// spread as a negative binomial whose size is learned per distance bin by maximum likelihood.
+// Each customer of merchant a and of n-1 others is n-1 ends of shared visits at a; let D_a be all of them
+// and T their sum. Given every customer's and every merchant's number of ends, a chance pairing gives a
+// and b D_a·D_b/T shared customers: vouchers are limited per person and round, and that limit is in
+// the D already. On top, neighbours and lines of business share more: a factor per distance bin and
+// pair of categories, learned from the customers who are not odd, with every count cut at what the
+// null finds credible, so that rings do not teach it. Distance is not all: the two inns of a remote
+// valley share its people, at ten kilometres. So merchants are put into zones of about ten neighbours,
+// and a pair is measured by how much the other merchants of its two zones share. The counts spread as a
+// negative binomial whose size is learned per distance bin by maximum likelihood.
 //
+// Odd customers are few, and if they chose as others do a and b share (S_a·D_b + S_b·D_a)/2T of them, times
+// the same factors, where S are the ends of odd customers: a thinned count of the same spread.
+//
+// The fit looks at a share of the pairs and is made anew when the campaign has grown by half.
 // Source: detection.md D3b; the chance pairing is the configuration model (Newman 2010, §13.2).
 type ringNull struct {
-	byPlace [][]int32 // units by merchant, made when first asked for
-	places  []ringPlace
-	shared  []uint16 // households shared by a < b, at ringIndex(a, b)
-	ends    []float64
-	stride  int     // the fit looks at every stride-th pair
-	total   float64 // T
-	factor  [ringBins][ringCategoryPairs]float64
-	size    [ringBins]float64
-	zone    []int // of each merchant
-	// zones holds, for each pair of zones, what their merchants share and what the factors expect.
-	zones []zoneShare
-	// partners counts the customers that a pair of merchants shares and that come to one of the two
-	// unusually often; regular is, by merchant, the sum of their other merchants.
-	partners Table[int32]
-	regular  []float64
-	// others are the ends that customers who are regulars nowhere have at each merchant, and one more;
-	// crowd is their sum.
-	others []float64
-	crowd  float64
+	places []ringPlace // of the last run
+	ends   []float64   // D, of the last run
+	crowd  float64     // T
+	factor [ringBins][ringCategoryPairs]float64
+	size   [ringBins]float64
+	cuts   []zoneCut
+	zone   []int // of each place
+	count  int   // of zones; the last is that of places unknown
+	// zones holds, for each pair of zones, by how much more or less their merchants share than the factors say.
+	zones []float64
 	// inflation divides every -ln p when the tail of the observed is heavier than the null's.
 	inflation float64
+	fitted    float64 // T at the last fit
+	stride    int     // the fit looks at pairs whose indexes are equal modulo stride
+	keys      []uint32
+	spare     []uint32
+	seen      []fitPair
 }
 
-type zoneShare struct{ seen, mean float64 }
+// zoneCut halves a piece of the map: at or beyond at lies over, else under. Negative ones are -1-zone.
+type zoneCut struct {
+	east        bool
+	at          float64
+	under, over int
+}
 
 const (
 	// Distance doubles from bin to bin: below 62.5 m, …, above 16 km; the last is "place unknown".
 	ringBins          = 11
 	ringUnknown       = ringBins - 1
 	ringCategoryPairs = int(vw.Categories) * int(vw.Categories)
-	ringShrink        = 20.0    // expected shared households that the wider group counts for in a factor
+	ringShrink        = 20.0    // expected shared customers that the wider group counts for in a factor
 	zoneSize          = 10      // merchants in a zone, about
-	zoneShrink        = 5.0     // expected shared households that distance counts for against the zones
-	fitPairs          = 400_000 // pairs enough to fit by
-	ringCells         = 48      // bins of the mean, four to a factor of e
+	zoneShrink        = 5.0     // expected shared customers that distance counts for against the zones
+	fitPairs          = 120_000 // pairs enough to fit by
+	ringCells         = 80      // bins of the mean, four to a factor of two
 	ringCounts        = 64      // counts told apart when r is fitted
 	ringTail          = 0.005
 )
@@ -93,59 +98,27 @@ func (n *ringNull) pair(a, b int) int {
 	return int(min(c, d))*int(vw.Categories) + int(max(c, d))
 }
 
-// newRingNull fits the null to the counts. sets are the households' merchants, each sorted.
-func newRingNull(places []ringPlace, sets [][]uint16) *ringNull {
-	m := len(places)
-	n := &ringNull{places: places, shared: make([]uint16, m*(m-1)/2), ends: make([]float64, m), inflation: 1, stride: max(1, m*(m-1)/2/fitPairs)}
-	for _, s := range sets {
-		for j := 1; j < len(s); j++ {
-			for i := range j {
-				if c := &n.shared[ringIndex(int(s[i]), int(s[j]))]; *c < math.MaxUint16 {
-					*c++
-				}
-			}
-		}
-		for _, a := range s {
-			n.ends[a] += float64(len(s) - 1)
-		}
-		n.total += float64(len(s)*(len(s)-1)) / 2
-	}
-	if n.total == 0 {
-		return n
-	}
-	for b := range n.factor {
-		n.size[b] = math.Inf(1)
-		for c := range n.factor[b] {
-			n.factor[b][c] = 1
-		}
-	}
-	n.partition()
-	n.fit(false)
-	n.fit(true)
-	n.inflation = n.inflate()
-	return n
+// affinity is how much more than chance the pair shares.
+func (n *ringNull) affinity(a, b int) float64 {
+	return n.factor[n.bin(a, b)][n.pair(a, b)] * n.zones[n.zonePair(a, b)]
 }
 
-// mean is the expected number of shared households and the size of the negative binomial.
-func (n *ringNull) mean(a, b int) (mean, size float64) {
-	bin := n.bin(a, b)
-	return n.expect(a, b, bin, n.pair(a, b), n.ends[a]*n.ends[b]/(2*n.total)), n.size[bin]
+// mean is the expected number of shared customers among those that are not odd.
+func (n *ringNull) mean(a, b int) float64 {
+	if n.crowd == 0 {
+		return 0
+	}
+	return n.affinity(a, b) * n.ends[a] * n.ends[b] / n.crowd
 }
 
-// expect is the mean of a pair whose bin, categories and chance are known. What the pair itself added to
-// its zones is taken out.
-func (n *ringNull) expect(a, b, bin, pair int, chance float64) float64 {
-	mean := n.factor[bin][pair] * chance
-	if n.zones == nil {
-		return mean
+// meanOdd is the expected number among the odd of a crowd. Each merchant has one end more than was seen: a
+// new one is not known to have none.
+func (n *ringNull) meanOdd(a, b int, c *ringCrowd) float64 {
+	odd := c.ends
+	if n.crowd == 0 {
+		return 0
 	}
-	z := &n.zones[n.zonePair(a, b)]
-	seen, usual := z.seen, z.mean
-	if n.fitted(a, b) {
-		seen -= n.credible(float64(n.shared[ringIndex(a, b)]), mean, bin)
-		usual -= mean
-	}
-	return mean * (max(0, seen) + zoneShrink) / (max(0, usual) + zoneShrink)
+	return n.affinity(a, b) * (odd[a]*(n.ends[b]+odd[b]+1) + odd[b]*(n.ends[a]+odd[a]+1)) / (2 * (n.crowd + c.total))
 }
 
 // credible is a count, cut where the null with that mean hardly ever goes.
@@ -166,24 +139,19 @@ func (n *ringNull) zonePair(a, b int) int {
 }
 
 // partition cuts the map at the median of its longer side until a zone has about zoneSize merchants.
-// Those without a place are a zone of their own, the last.
 func (n *ringNull) partition() {
-	n.zone = make([]int, len(n.places))
+	n.cuts, n.count = n.cuts[:0], 0
 	var located []int
 	for i := range n.places {
 		if n.places[i].located {
 			located = append(located, i)
 		}
 	}
-	zones := 0
-	var cut func(in []int)
-	cut = func(in []int) {
+	var cut func(in []int) int
+	cut = func(in []int) int {
 		if 2*len(in) < 3*zoneSize {
-			for _, i := range in {
-				n.zone[i] = zones
-			}
-			zones++
-			return
+			n.count++
+			return -n.count
 		}
 		at := func(i int, east bool) float64 {
 			if east {
@@ -200,152 +168,76 @@ func (n *ringNull) partition() {
 		}
 		east := span(true) >= span(false)
 		slices.SortFunc(in, func(i, j int) int { return cmp.Or(cmp.Compare(at(i, east), at(j, east)), i-j) })
-		cut(in[:len(in)/2])
-		cut(in[len(in)/2:])
+		here := len(n.cuts)
+		n.cuts = append(n.cuts, zoneCut{east: east, at: at(in[len(in)/2], east)})
+		under := cut(in[:len(in)/2])
+		over := cut(in[len(in)/2:])
+		n.cuts[here].under, n.cuts[here].over = under, over
+		return here
 	}
 	cut(located)
+	n.count++
+}
+
+// locate finds the zone of every place.
+func (n *ringNull) locate() {
+	n.zone = grow(n.zone, len(n.places))
 	for i := range n.places {
-		if !n.places[i].located {
-			n.zone[i] = zones
+		p := &n.places[i]
+		at := 0
+		switch {
+		case !p.located:
+			at = -n.count
+		case len(n.cuts) == 0:
+			at = -1
 		}
-	}
-}
-
-// addPartners counts the customers who are regulars of one merchant and come to the other, too.
-func (n *ringNull) addPartners(units []ringUnit, often int) {
-	n.regular, n.others = make([]float64, len(n.places)), make([]float64, len(n.places))
-	for i := range n.others {
-		n.others[i]++
-		n.crowd++
-	}
-	for i := range units {
-		uses := units[i].uses
-		if !slices.ContainsFunc(uses, func(u placeUse) bool { return int(u.n) >= often }) {
-			for _, u := range uses {
-				n.others[u.place] += float64(len(uses) - 1)
-				n.crowd += float64(len(uses) - 1)
-			}
-			continue
-		}
-		for j, b := range uses {
-			if int(b.n) >= often {
-				n.regular[b.place] += float64(len(uses) - 1)
-			}
-			for _, a := range uses[:j] {
-				if int(a.n) >= often || int(b.n) >= often {
-					k, _ := n.partners.Get(uint64(ringIndex(int(a.place), int(b.place))) + 1)
-					*k++
-				}
+		for at >= 0 {
+			c := &n.cuts[at]
+			if x := p.y; c.east && p.x >= c.at || !c.east && x >= c.at {
+				at = c.over
+			} else {
+				at = c.under
 			}
 		}
+		n.zone[i] = -1 - at
 	}
 }
 
-// partnerMean is how many regulars of one a pair would share if they chose their other merchants as
-// people do who are regulars nowhere.
-func (n *ringNull) partnerMean(a, b int) float64 {
-	chance := n.ends[a] * n.ends[b] / (2 * n.total)
-	if chance == 0 {
-		return 0
-	}
-	mean, _ := n.mean(a, b)
-	return mean / chance * (n.regular[a]*n.others[b] + n.regular[b]*n.others[a]) / n.crowd
-}
-
-func (n *ringNull) partnerCount(a, b int) int {
-	if k := n.partners.Find(uint64(ringIndex(a, b)) + 1); k != nil {
-		return int(*k)
-	}
-	return 0
-}
-
-// tail is -ln P(count or more) of a negative binomial with the size of the pair's distance.
-func (n *ringNull) tail(a, b, k int, mean float64) float64 {
-	p, size := 0.0, n.size[n.bin(a, b)]
-	if math.IsInf(size, 1) {
-		p = poissonTail(k, mean)
-	} else {
-		p = negBinomialTail(k, mean, size)
-	}
-	return -math.Log(max(p, 1e-300)) / n.inflation
-}
-
-// partnerLinks are the pairs of merchants with at least two such customers in common.
-func (n *ringNull) partnerLinks() []ringLink {
-	return n.links(func(a, b int) (k int, mean float64) {
-		if n.regular[a]+n.regular[b] == 0 || n.shared[ringIndex(a, b)] == 0 {
-			return 0, 0
-		}
-		if k = n.partnerCount(a, b); k < 2 {
-			return 0, 0
-		}
-		return k, n.partnerMean(a, b)
-	})
-}
-
-// overlapLinks are the pairs of merchants that share at least minShared households.
-func (n *ringNull) overlapLinks(minShared int) []ringLink {
-	return n.links(func(a, b int) (k int, mean float64) {
-		if k = int(n.shared[ringIndex(a, b)]); k < minShared {
-			return 0, 0
-		}
-		mean, _ = n.mean(a, b)
-		return k, mean
-	})
-}
-
-// links are the pairs that share more than twice what is expected.
-func (n *ringNull) links(of func(a, b int) (k int, mean float64)) []ringLink {
-	var links []ringLink
-	for b := 1; b < len(n.places); b++ {
-		for a := range b {
-			if k, mean := of(a, b); k > 0 && float64(k) > 2*mean {
-				links = append(links, ringLink{a, b, n.tail(a, b, k, mean)})
-			}
+// fit learns factors, zones and sizes. n.keys are the ringIndexes of the shared visits of customers who
+// are not odd, as far as the fit looks at them.
+func (n *ringNull) fit() {
+	sortKeys(&n.keys, &n.spare)
+	for b := range n.factor {
+		n.size[b] = math.Inf(1)
+		for c := range n.factor[b] {
+			n.factor[b][c] = 1
 		}
 	}
-	return links
-}
-
-// fit learns factors, zones and sizes from all pairs; cut limits each count to what the last fit finds
-// credible.
-func (n *ringNull) fit(cut bool) {
-	count := func(a, b int, mean float64, bin int) float64 {
-		k := float64(n.shared[ringIndex(a, b)])
-		if cut {
-			k = n.credible(k, mean, bin)
-		}
-		return k
-	}
-	var seen, base [ringBins][ringCategoryPairs]float64
-	n.eachPair(func(a, b, bin, pair int, chance float64) {
-		seen[bin][pair] += count(a, b, n.expect(a, b, bin, pair, chance), bin)
-		base[bin][pair] += chance
-	})
-	for bin := range seen {
-		sumSeen, sumBase := ringShrink, ringShrink
-		for c := range seen[bin] {
-			sumSeen, sumBase = sumSeen+seen[bin][c], sumBase+base[bin][c]
-		}
-		wide := sumSeen / sumBase
-		for c := range seen[bin] {
-			n.factor[bin][c] = (seen[bin][c] + ringShrink*wide) / (base[bin][c] + ringShrink)
-		}
-	}
-	last := slices.Max(n.zone)
-	zones := make([]zoneShare, (last+1)*(last+2)/2)
-	n.eachPair(func(a, b, bin, pair int, chance float64) {
-		mean := n.factor[bin][pair] * chance
-		z := &zones[n.zonePair(a, b)]
-		z.seen += n.credible(float64(n.shared[ringIndex(a, b)]), mean, bin)
+	n.zones, n.fitted = nil, n.crowd
+	n.partition()
+	n.locate()
+	n.look()
+	n.factors(false)
+	n.factors(true)
+	zones := make([]zoneShare, n.count*(n.count+1)/2)
+	for i := range n.seen {
+		p := &n.seen[i]
+		mean := n.factor[p.bin][p.line] * p.chance
+		z := &zones[p.zones]
+		z.seen += n.credible(float64(p.shared), mean, int(p.bin))
 		z.mean += mean
-	})
-	n.zones = zones
+	}
+	ratio := make([]float64, len(zones))
+	for i, z := range zones {
+		ratio[i] = (z.seen + zoneShrink) / (z.mean + zoneShrink)
+	}
+	n.zones = ratio
 	cells := new([ringBins][ringCells][ringCounts]int64)
-	n.eachPair(func(a, b, bin, pair int, chance float64) {
-		mean := n.expect(a, b, bin, pair, chance)
-		cells[bin][ringCell(mean)][min(int(count(a, b, mean, bin)), ringCounts-1)]++
-	})
+	for i := range n.seen {
+		p := &n.seen[i]
+		mean := n.factor[p.bin][p.line] * n.zones[p.zones] * p.chance
+		cells[p.bin][ringCell(mean)][min(int(n.credible(float64(p.shared), mean, int(p.bin))), ringCounts-1)]++
+	}
 	for bin := range cells {
 		n.size[bin] = fitSize(func(f func(mean float64, k int, pairs int64)) {
 			for i := range cells[bin] {
@@ -357,32 +249,72 @@ func (n *ringNull) fit(cut bool) {
 			}
 		})
 	}
+	n.inflation = 1
+	n.inflation = n.inflate()
 }
 
-// ringCell bins a mean so that e^-8 (0.0003) and below is cell 0.
-func ringCell(mean float64) int {
-	return int(clip(math.Floor(4*(math.Log(mean)+8)), 0, ringCells-1))
+// fitPair is a pair that the fit looks at: what it shares, and what chance pairs it by.
+type fitPair struct {
+	chance float64
+	zones  int32
+	shared uint16
+	bin    uint8
+	line   uint8 // pair of categories
 }
 
-func ringCellMean(i int) float64 { return math.Exp((float64(i)+.5)/4 - 8) }
-
-// eachPair gives the pairs that the fit looks at: all of them, or of many every stride-th.
-func (n *ringNull) eachPair(f func(a, b, bin, pair int, chance float64)) {
+// look lists the pairs to fit by.
+func (n *ringNull) look() {
+	n.seen = n.seen[:0]
+	next := 0
 	for b := 1; b < len(n.places); b++ {
-		if n.ends[b] == 0 {
-			continue
-		}
-		e := n.ends[b] / (2 * n.total)
+		e := n.ends[b] / n.crowd
 		for a := b % n.stride; a < b; a += n.stride {
-			if n.ends[a] > 0 {
-				f(a, b, n.bin(a, b), n.pair(a, b), n.ends[a]*e)
+			k := 0
+			for i := uint32(ringIndex(a, b)); next < len(n.keys) && n.keys[next] <= i; next++ {
+				k++
+			}
+			if chance := n.ends[a] * e; chance > 0 {
+				n.seen = append(n.seen, fitPair{chance, int32(n.zonePair(a, b)), uint16(min(k, math.MaxUint16)), uint8(n.bin(a, b)), uint8(n.pair(a, b))})
 			}
 		}
 	}
 }
 
-// fitted tells whether eachPair gives the pair a < b.
-func (n *ringNull) fitted(a, b int) bool { return a%n.stride == b%n.stride }
+type zoneShare struct{ seen, mean float64 }
+
+// factors learns them; cut limits each count to what the factors so far find credible.
+func (n *ringNull) factors(cut bool) {
+	var seen, base [ringBins][ringCategoryPairs]float64
+	for i := range n.seen {
+		p := &n.seen[i]
+		count := float64(p.shared)
+		if cut {
+			count = n.credible(count, n.factor[p.bin][p.line]*p.chance, int(p.bin))
+		}
+		seen[p.bin][p.line] += count
+		base[p.bin][p.line] += p.chance
+	}
+	for bin := range seen {
+		sumSeen, sumBase := ringShrink, ringShrink
+		for c := range seen[bin] {
+			sumSeen, sumBase = sumSeen+seen[bin][c], sumBase+base[bin][c]
+		}
+		wide := sumSeen / sumBase
+		for c := range seen[bin] {
+			n.factor[bin][c] = (seen[bin][c] + ringShrink*wide) / (base[bin][c] + ringShrink)
+		}
+	}
+}
+
+// ringCell bins a mean by exponent and two bits of its fraction: below 2^-14 is cell 0.
+func ringCell(mean float64) int {
+	return min(max(int(math.Float64bits(mean)>>50)-(1023-14)<<2, 0), ringCells-1)
+}
+
+func ringCellMean(i int) float64 { return math.Ldexp(1+(float64(i&3)+.5)/4, i>>2-14) }
+
+// strides is how far apart the merchants are whose pairs the fit looks at.
+func strides(places int) int { return max(1, places*(places-1)/2/fitPairs) }
 
 // fitSize is the maximum-likelihood size of a negative binomial with known means, by golden section on
 // its logarithm between 0.1 and 1000; 1000 is as good as Poisson. One pseudo-pair of the prior size 3
@@ -420,17 +352,52 @@ func fitSize(each func(func(mean float64, k int, pairs int64))) float64 {
 // far fewer than that, so what is above one is the null's own fault (the empirical null of Efron 2004,
 // used as genomic control is).
 func (n *ringNull) inflate() float64 {
-	active := 0
-	for _, e := range n.ends {
-		if e > 0 {
-			active++
+	pairs := len(n.seen)
+	var tails []float64
+	for i := range n.seen {
+		p := &n.seen[i]
+		mean := n.factor[p.bin][p.line] * n.zones[p.zones] * p.chance
+		if k := int(p.shared); k >= 2 && float64(k) > 2*mean {
+			tails = append(tails, n.tail(k, mean, n.size[p.bin]))
 		}
 	}
-	links := n.overlapLinks(2)
-	rank := int(ringTail * float64(active*(active-1)/2))
-	if rank < 1 || rank >= len(links) {
+	rank := int(ringTail * float64(pairs))
+	if rank < 1 || rank >= len(tails) {
 		return 1
 	}
-	slices.SortFunc(links, func(x, y ringLink) int { return cmp.Compare(y.surprise, x.surprise) })
-	return max(1, links[rank].surprise/-math.Log(ringTail))
+	slices.Sort(tails)
+	return max(1, tails[len(tails)-1-rank]/-math.Log(ringTail))
+}
+
+// tail is -ln P(k or more).
+func (n *ringNull) tail(k int, mean, size float64) float64 {
+	p := 0.0
+	if math.IsInf(size, 1) {
+		p = poissonTail(k, mean)
+	} else {
+		p = negBinomialTail(k, mean, size)
+	}
+	return -math.Log(max(p, 1e-300)) / n.inflation
+}
+
+// sortKeys sorts by the digits, eleven bits at a time.
+func sortKeys(keys, spare *[]uint32) {
+	*spare = grow(*spare, len(*keys))
+	from, to := *keys, *spare
+	for shift := 0; shift < 33; shift += 11 {
+		var at [1<<11 + 1]int32
+		for _, k := range from {
+			at[(k>>shift&(1<<11-1))+1]++
+		}
+		for i := range at[1:] {
+			at[i+1] += at[i]
+		}
+		for _, k := range from {
+			d := k >> shift & (1<<11 - 1)
+			to[at[d]] = k
+			at[d]++
+		}
+		from, to = to, from
+	}
+	*keys, *spare = from, to
 }

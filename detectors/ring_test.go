@@ -4,127 +4,241 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	vw "voucherwatch"
 )
 
-// town draws customers who go to merchants near their home, as everybody does, and returns what a run
-// of the ring detector sees. Every customer has a device of their own.
-func town(seed uint64, merchants, customers int) ([]ringPlace, []ringUnit) {
-	r := rand.New(rand.NewPCG(seed, 1))
-	places := make([]ringPlace, merchants)
-	for i := range places {
-		places[i] = ringPlace{
-			id: fmt.Sprintf("m%05d", i), key: uint64(i + 1), category: vw.Category(1 + r.IntN(4)), located: r.IntN(12) > 0,
-			x: 10_000 * r.Float64(), y: 10_000 * r.Float64(),
+// ringTown is a town that a test fills with customers before the ring detector looks at it.
+type ringTown struct {
+	t     testing.TB
+	r     *rand.Rand
+	c     *vw.Campaign
+	slots []*ring
+	next  uint64 // redemption
+}
+
+const townKey = 1 << 20 // of merchants
+
+// newRingTown has merchants anywhere within ten kilometres, of four categories; one in twelve has no place.
+func newRingTown(t testing.TB, seed uint64, merchants int) *ringTown {
+	x := &ringTown{t: t, r: rand.New(rand.NewPCG(seed, 1)), c: rulesCampaign()}
+	for i := range specs {
+		if specs[i].Name != "ring" {
+			continue
+		}
+		env := &Env{
+			Campaign: x.c, Offset: x.c.Offset(), Slots: 1, Arena: &Arena{}, Merchants: newMerchants(), Ledger: newLedger(),
+			settings: &Settings{Detectors: map[string]Setting{"ring": {Enabled: true, Weight: .6, Cap: 12}}}, spec: &specs[i], found: new([]proposal), said: &said{}, cause: new(int32),
+		}
+		d, err := specs[i].New(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.slots = append(x.slots, d.(*ring))
+	}
+	for m := range merchants {
+		known, _ := x.slots[0].env.Merchants.byKey.Get(townKey + uint64(m))
+		*known = &Profile{
+			ID: fmt.Sprintf("m%03d", m), Key: townKey + uint64(m), Category: vw.Category(1 + x.r.IntN(4)),
+			Located: x.r.IntN(12) > 0, Lon: 112.9 + .11*x.r.Float64(), Lat: 35.8 + .09*x.r.Float64(), OpensAt: -1, ClosesAt: -1, Seats: -1,
 		}
 	}
-	const near = 12
-	units := make([]ringUnit, customers)
-	for i := range units {
-		home := r.IntN(merchants)
-		seen := map[uint16]uint16{}
-		for range 2 + r.IntN(6) {
-			m := r.IntN(merchants)
-			for range near { // the nearest to home of some that come to mind
-				if c := r.IntN(merchants); apart(places, c, home) < apart(places, m, home) {
-					m = c
+	return x
+}
+
+func (x *ringTown) apart(a, b int) float64 {
+	p, q := x.merchant(a), x.merchant(b)
+	return math.Hypot(p.Lon-q.Lon, p.Lat-q.Lat)
+}
+
+func (x *ringTown) merchant(m int) *Profile { return x.slots[0].env.Merchants.of(townKey + uint64(m)) }
+
+// near is a merchant that comes to mind at home, the nearest of a dozen.
+func (x *ringTown) near(home int) int {
+	m := x.r.IntN(x.slots[0].env.Merchants.byKey.Len())
+	for range 12 {
+		if c := x.r.IntN(x.slots[0].env.Merchants.byKey.Len()); x.apart(c, home) < x.apart(m, home) {
+			m = c
+		}
+	}
+	return m
+}
+
+// use tells a redemption; amount is Visit.Amount.
+func (x *ringTown) use(customer, device uint64, m, day int, amount float64) {
+	x.next++
+	at := vw.Millis(x.c.Start+day)*vw.Day + 4*vw.Hour
+	p := x.merchant(m)
+	x.slots[0].Visit(&Visit{
+		Batch: rulesBatch(), T: at, Day: x.c.Start + day, Voucher: &x.c.Vouchers[0], Merchant: p, Amount: amount,
+		Event: &vw.Event{
+			Type: vw.RedemptionEvent, At: at, DiscountFen: 1000, ID: vw.Ref{Text: vw.Text{Len: 12}, Key: x.next},
+			Merchant: vw.Ref{Key: p.Key}, Customer: vw.Ref{Key: customer}, Device: vw.Ref{Key: device},
+		},
+	})
+}
+
+// honest is what an amount says of honest people: one in eight pays just what the voucher asks for.
+func (x *ringTown) honest() float64 {
+	if x.r.IntN(8) == 0 {
+		return 1.8
+	}
+	return -.5
+}
+
+// settle has so many customers go to merchants near their homes, and now and then back to one.
+func (x *ringTown) settle(customers int) {
+	for u := range uint64(customers) {
+		home, last := x.r.IntN(x.slots[0].env.Merchants.byKey.Len()), -1
+		for range 2 + x.r.IntN(6) {
+			m := x.near(home)
+			if last >= 0 && x.r.IntN(12) == 0 {
+				m = last
+			}
+			x.use(1+u, 1+u, m, x.r.IntN(10), x.honest())
+			last = m
+		}
+	}
+}
+
+// lodge has dormitories of 25 people each who go to the same three shops most of the time.
+func (x *ringTown) lodge(blocks int) {
+	for b := range blocks {
+		haunts := x.r.Perm(x.slots[0].env.Merchants.byKey.Len())[:3]
+		home := x.r.IntN(x.slots[0].env.Merchants.byKey.Len())
+		for u := range 25 {
+			who := uint64(100_000 + 100*b + u)
+			for range 2 + x.r.IntN(6) {
+				m := haunts[x.r.IntN(3)]
+				if x.r.IntN(9) >= 5 {
+					m = x.near(home)
 				}
-			}
-			seen[uint16(m)]++
-		}
-		units[i] = unitWith(uint64(i+1), seen)
-	}
-	return places, units
-}
-
-func apart(p []ringPlace, a, b int) float64 { return math.Hypot(p[a].x-p[b].x, p[a].y-p[b].y) }
-
-func unitWith(key uint64, seen map[uint16]uint16) ringUnit {
-	u := ringUnit{key: key, device: key}
-	for m := range uint16(math.MaxUint16) {
-		if n, ok := seen[m]; ok {
-			u.uses = append(u.uses, placeUse{m, n})
-			if delete(seen, m); len(seen) == 0 {
-				break
-			}
-		}
-	}
-	return u
-}
-
-func nullOf(places []ringPlace, units []ringUnit) *ringNull {
-	n := newRingNull(places, households(units))
-	n.addPartners(units, 4)
-	return n
-}
-
-func TestNoRingIsRaisedAmongPeopleWhoGoToTheirNeighbours(t *testing.T) {
-	limit := math.Log(.1 / 84)
-	for seed := range uint64(20) {
-		places, units := town(seed, 150, 3000)
-		n := nullOf(places, units)
-		for _, g := range growRings(n, n.partnerLinks()) {
-			if g.chance < limit {
-				t.Errorf("town %d: regulars make a ring %v, ln chance %.1f", seed, g.merchants, g.chance)
-			}
-		}
-		for _, g := range growRings(n, n.overlapLinks(3)) {
-			if g.chance < limit && describeRing(n, &g, units, ringOverlap, 4, .8).regulars {
-				t.Errorf("town %d: a crowd makes a ring %v, ln chance %.1f", seed, g.merchants, g.chance)
+				x.use(who, who, m, x.r.IntN(10), x.honest())
 			}
 		}
 	}
 }
 
-func TestAPlantedRingIsFoundWithItsMerchantsOnly(t *testing.T) {
-	places, units := town(7, 150, 3000)
-	r := rand.New(rand.NewPCG(7, 2))
-	ring := []uint16{11, 47, 90, 133}
+// plant adds a ring of a dozen accounts: each has a strong shop and goes to others of the ring twice; every
+// other sum is made for the threshold.
+func (x *ringTown) plant(first uint64, shops []int) {
 	for i := range 12 {
-		strong := ring[i%4]
-		seen := map[uint16]uint16{strong: 5}
-		for range 2 {
-			seen[ring[r.IntN(4)]] += 1
-		}
-		seen[strong] = max(seen[strong], 5)
-		units = append(units, unitWith(uint64(10_000+i), seen))
-	}
-	n := nullOf(places, units)
-	groups := growRings(n, n.partnerLinks())
-	if len(groups) == 0 || groups[0].chance > math.Log(.1/84) {
-		t.Fatalf("the ring was not found: %+v", groups)
-	}
-	if got, want := fmt.Sprint(groups[0].merchants), fmt.Sprint(ring); got != want {
-		t.Errorf("merchants of the ring: %s, want %s", got, want)
-	}
-	d := describeRing(n, &groups[0], units, ringPartners, 4, .8)
-	for _, p := range d.members {
-		if p.key < 10_000 {
-			t.Errorf("customer %d is called a member", p.key)
+		who, strong := first+uint64(i), shops[i%len(shops)]
+		for day := range 6 {
+			m := strong
+			if day >= 4 {
+				m = shops[(i+day)%len(shops)]
+			}
+			amount := -.5
+			if x.r.IntN(2) == 0 {
+				amount = 2
+			}
+			x.use(who, who, m, day+i%3, amount)
 		}
 	}
-	if len(d.members) < 9 {
-		t.Errorf("%d members of 12 found", len(d.members))
+}
+
+// learn has a run, and gives the rings that are raised.
+func (x *ringTown) learn() []Found {
+	d := x.slots[0]
+	*d.env.found = nil
+	learnRing([]Detector{d}, &Tick{Now: vw.Millis(x.c.End+1) * vw.Day, Day: x.c.End + 1, NewDay: true, Last: true, Campaign: x.c})
+	var out []Found
+	for _, p := range *d.env.found {
+		out = append(out, p.Found)
+	}
+	return out
+}
+
+func TestNoRingIsRaisedAmongNeighboursAndDormitories(t *testing.T) {
+	for seed := range uint64(12) {
+		x := newRingTown(t, seed, 150)
+		x.settle(3000)
+		x.lodge(8)
+		for _, f := range x.learn() {
+			t.Errorf("town %d: a ring of %v: %s", seed, f.Merchants, f.Reasons[0].Text.En)
+		}
+	}
+}
+
+func TestPlantedRingsAreFoundWithTheirMerchantsAndMembersOnly(t *testing.T) {
+	x := newRingTown(t, 7, 150)
+	x.settle(3000)
+	x.lodge(8)
+	x.plant(900_000, []int{11, 47, 90, 133})
+	x.plant(910_000, []int{5, 60, 101})
+	got := map[string]bool{}
+	for _, f := range x.learn() {
+		got[fmt.Sprint(f.Merchants)] = true
+		if len(f.Redemptions) == 0 {
+			t.Errorf("the ring of %v rests on no redemption", f.Merchants)
+		}
+	}
+	for _, want := range []string{"[m011 m047 m090 m133]", "[m005 m060 m101]"} {
+		if !got[want] {
+			t.Errorf("no ring of %s among %v", want, got)
+		}
+	}
+	if len(got) != 2 {
+		t.Errorf("%d rings, want 2: %v", len(got), got)
+	}
+	d, members := x.slots[0], 0
+	d.env.Ledger.customers.Each(func(key uint64, p *patron) {
+		if p.ring == 0 {
+			return
+		}
+		if members++; key < 900_000 {
+			t.Errorf("customer %d is called a member", key)
+		}
+	})
+	if members < 18 {
+		t.Errorf("%d members of 24 found", members)
+	}
+	// The next redemption of a member at a shop of the ring is told so, a neighbour's is not.
+	for who, want := range map[uint64]uint8{900_000: 1, 1: 0} {
+		s := &Visit{
+			Batch: rulesBatch(), T: vw.Millis(x.c.End+1)*vw.Day + vw.Hour, Day: x.c.End + 1, Voucher: &x.c.Vouchers[0], Merchant: x.merchant(11),
+			Event: &vw.Event{Type: vw.RedemptionEvent, ID: vw.Ref{Text: vw.Text{Len: 12}, Key: 1 << 40}, Merchant: vw.Ref{Key: townKey + 11}, Customer: vw.Ref{Key: who}},
+		}
+		if d.Visit(s); s.n != want {
+			t.Errorf("customer %d at m011: %d signals, want %d", who, s.n, want)
+		}
+	}
+}
+
+// A dozen accounts that share four shops as a ring does, but pay as everybody and come back to none, are a crowd.
+func TestACrowdThatIsNotOddIsNoRing(t *testing.T) {
+	x := newRingTown(t, 3, 150)
+	x.settle(3000)
+	for i := range uint64(14) {
+		for day := range 4 {
+			x.use(900_000+i, 900_000+i, []int{11, 47, 90, 133}[(int(i)+day)%4], day, x.honest())
+		}
+	}
+	if got := x.learn(); len(got) != 0 {
+		t.Errorf("%s", got[0].Reasons[0].Text.En)
 	}
 }
 
 func TestAFamilyOnOneDeviceCountsOnce(t *testing.T) {
-	family := func(accounts int) [][]uint16 {
-		var units []ringUnit
+	homesOf := func(accounts int) int {
+		var people []ringPatron
 		for i := range accounts {
-			u := unitWith(uint64(i+1), map[uint16]uint16{0: 1, 1: 1})
-			u.device = 99
-			units = append(units, u)
+			people = append(people, ringPatron{key: uint64(i + 1), p: &patron{device: 99, card: uint32(i + 1)}})
 		}
-		return households(units)
+		households(people)
+		seen := map[int32]bool{}
+		for _, p := range people {
+			seen[p.home] = true
+		}
+		return len(seen)
 	}
-	if got := len(family(4)); got != 1 {
-		t.Errorf("four accounts on one device are %d households, want 1", got)
-	}
-	if got := len(family(5)); got != 5 {
-		t.Errorf("five accounts on one device are %d households, want 5: no family", got)
+	for accounts, want := range map[int]int{1: 1, 4: 1, 5: 5} { // five on one device are no family
+		if got := homesOf(accounts); got != want {
+			t.Errorf("%d accounts on one device are %d households, want %d", accounts, got, want)
+		}
 	}
 }
 
@@ -139,39 +253,58 @@ func TestARingKeepsItsNameWhenItGrows(t *testing.T) {
 	}
 }
 
-func TestTheChanceOfAPairIsBonferroni(t *testing.T) {
-	if got, want := lnChance(100, 2, 20), math.Log(4950)-20; math.Abs(got-want) > 1e-9 {
-		t.Errorf("lnChance(100, 2, 20) = %g, want ln C(100,2) - 20 = %g", got, want)
+// What a coached shop's own faithful dozen do is not the shop's habit; what a canteen's many regulars do is.
+func TestAMerchantsHabitIsThatOfMoreThanADozen(t *testing.T) {
+	oddest := func(regulars int) int {
+		x := newRingTown(t, 4, 60)
+		x.settle(800)
+		for i := range uint64(regulars) {
+			for day := range 6 {
+				x.use(900_000+i, 900_000+i, 7, day, -.3)
+			}
+		}
+		x.learn()
+		return int(x.slots[0].env.Ledger.customers.Find(900_000).oddity) - oddZero
 	}
-	if a, b := lnChance(100, 5, 640), lnChance(100, 5, 660); math.Abs(a-b-20) > .5 || math.IsInf(b, 0) {
-		t.Errorf("far tails %g and %g should differ by nearly 20", a, b)
+	if few, many := oddest(8), oddest(60); few < 25 || many > few-15 {
+		t.Errorf("oddity of a regular in tenths: %d among eight, %d among sixty: a canteen's should count much less", few, many)
 	}
 }
 
-func TestTheUseLogForgetsWholeSegmentsAndEndsWalksThere(t *testing.T) {
-	var l useLog
-	head := uint32(0)
-	for i := range 3 * useSegment {
-		head = l.add(use{At: vw.Millis(i)}, head)
+func TestKeysAreSorted(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var spare []uint32
+	for _, n := range []int{0, 1, 2, 1000} {
+		keys := make([]uint32, n)
+		for i := range keys {
+			keys[i] = r.Uint32() >> (r.IntN(4) * 8)
+		}
+		want := slices.Sorted(slices.Values(keys))
+		if sortKeys(&keys, &spare); !slices.Equal(keys, want) {
+			t.Errorf("%d keys are not in order", n)
+		}
 	}
-	l.drop(useSegment + 10)
-	n, latest := 0, vw.Millis(0)
-	l.each(head, 0, func(u *use) { n++; latest = max(latest, u.At) })
-	if n != useWalk || latest != 3*useSegment-1 {
-		t.Errorf("walked %d to %d", n, latest)
+}
+
+// The bins of the mean must hold what their middle says.
+func TestMeansFallIntoTheirBins(t *testing.T) {
+	for i := range ringCells {
+		if got := ringCell(ringCellMean(i)); got != i {
+			t.Errorf("the middle of bin %d falls into %d", i, got)
+		}
 	}
-	if l.at(1) != nil || l.at(useSegment+1) == nil {
-		t.Error("the first segment should be gone and the second not")
+	if ringCell(1e-9) != 0 || ringCell(1e9) != ringCells-1 {
+		t.Error("what is out of range should fall into the outer bins")
 	}
 }
 
 func BenchmarkRingNightly(b *testing.B) {
-	places, units := town(1, 3000, 200_000)
+	x := newRingTown(b, 1, 3000)
+	x.settle(200_000)
+	x.learn()
 	b.ReportAllocs()
 	for b.Loop() {
-		n := newRingNull(places, households(units))
-		n.addPartners(units, 4)
-		growRings(n, n.overlapLinks(3))
-		growRings(n, n.partnerLinks())
+		x.slots[0].fresh, x.slots[0].run.null.fitted = 1, 0
+		x.learn()
 	}
 }

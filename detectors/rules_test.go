@@ -42,7 +42,7 @@ func rulesDetector(t *testing.T, name string, c *vw.Campaign) (Detector, *Env) {
 			continue
 		}
 		env := &Env{
-			Campaign: c, Offset: c.Offset(), Slots: 1, Arena: &Arena{}, Merchants: newMerchants(), settings: &Settings{},
+			Campaign: c, Offset: c.Offset(), Slots: 1, Arena: &Arena{}, Merchants: newMerchants(), Ledger: newLedger(), settings: &Settings{},
 			spec: &specs[i], found: new([]proposal), said: &said{}, cause: new(int32), lane: specs[i].Lane,
 		}
 		d, err := specs[i].New(env)

@@ -109,6 +109,7 @@ func (e *Engine) known(known func(any)) {
 	for _, s := range e.slots {
 		known(&s.arena)
 		known(s.merchants)
+		known(s.ledger)
 		for _, env := range s.envs {
 			known(env)
 		}
@@ -126,6 +127,8 @@ func (e *Engine) state(each func(any)) {
 	for _, s := range e.slots {
 		each(&s.arena)
 		each(s.merchants)
+		s.ledger.forget()
+		each(s.ledger)
 		each(&s.seen)
 		each(&s.swept)
 		for _, d := range s.detectors {

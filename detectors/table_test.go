@@ -255,7 +255,7 @@ func TestOnlyValuesWithoutPointersLeaveTheHeap(t *testing.T) {
 		value any
 		free  bool
 	}{
-		{session{}, true}, {pairIDs{}, true}, {outings{}, true}, {guest{}, true}, {[3]float64{}, true}, {struct{ a struct{ b int8 } }{}, true},
+		{session{}, true}, {patron{}, true}, {placeUse{}, true}, {[3]float64{}, true}, {struct{ a struct{ b int8 } }{}, true},
 		{"text", false}, {[]int{}, false}, {map[int]int{}, false}, {new(int), false}, {[2]*int{}, false}, {struct{ a struct{ b []int } }{}, false}, {struct{ a any }{}, false},
 	} {
 		if got := pointerFree(reflect.TypeOf(tt.value)); got != tt.free {

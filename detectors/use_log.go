@@ -8,7 +8,7 @@ import (
 
 // useLog keeps redemptions in order of arrival, each linked to the one before it of the same owner (a
 // customer, a device, a card), so that all of an owner's can be listed when they become evidence. It is
-// 32 bytes a redemption and holds no pointer; segments leave whole when their last redemption is out of
+// 20 bytes a redemption and holds no pointer; segments leave whole when their last redemption is out of
 // the horizon, and a link into a dropped segment ends the walk.
 type useLog struct {
 	segments [][]use
@@ -16,17 +16,16 @@ type useLog struct {
 }
 
 type use struct {
-	ID       IDRef
-	At       vw.Millis
-	Merchant uint64
-	worth    uint32 // discount in fen, up to 167,000 yuan, and below it in 8 bits Visit.Amount in tenths
-	before   uint32 // link to the owner's redemption before, 0 none
+	id      uint32 // IDRef, folded
+	before  uint32 // link to the owner's redemption before, 0 none
+	seconds uint32 // since 1970
+	worth   uint32 // discount in fen, up to 167,000 yuan, and below it in 8 bits Visit.Amount in tenths
+	millis  uint16
+	place   uint16 // of the merchant, in the ledger
 }
 
-// amount is Visit.Amount in tenths.
-func (u *use) amount() int { return int(int8(u.worth)) }
-
 const (
+	useBytes   = 20
 	useSegment = 1 << 12
 	// useWalk bounds a walk: an owner with more redemptions is judged by the latest.
 	useWalk = 512
@@ -64,7 +63,7 @@ func (l *useLog) each(head uint32, since vw.Millis, f func(*use)) {
 		if u == nil {
 			return
 		}
-		if u.At >= since {
+		if u.time() >= since {
 			f(u)
 		}
 		head = u.before
@@ -74,7 +73,7 @@ func (l *useLog) each(head uint32, since vw.Millis, f func(*use)) {
 // drop forgets segments whose last redemption is older than since.
 func (l *useLog) drop(since vw.Millis) {
 	n := 0
-	for n < len(l.segments)-1 && l.segments[n][len(l.segments[n])-1].At < since {
+	for n < len(l.segments)-1 && l.segments[n][len(l.segments[n])-1].time() < since {
 		n++
 	}
 	if n > 0 {
@@ -83,15 +82,46 @@ func (l *useLog) drop(since vw.Millis) {
 	}
 }
 
-func (l *useLog) bytes() int { return len(l.segments) * useSegment * 32 }
+func (l *useLog) bytes() int { return len(l.segments) * useSegment * useBytes }
 
 // useOf is the redemption as the log keeps it.
-func useOf(v *Visit, e *Env) use {
-	return use{ID: v.Keep(e), At: v.T, Merchant: v.Event.Merchant.Key, worth: uint32(clip(float64(v.Event.DiscountFen), 0, 1<<24-1))<<8 | uint32(uint8(int8(math.Round(10*v.Amount))))}
+func useOf(v *Visit, e *Env, place uint16) use {
+	return use{
+		id: foldID(v.Keep(e)), seconds: uint32(v.T / 1000), millis: uint16(v.T % 1000), place: place,
+		worth: uint32(min(max(v.Event.DiscountFen, 0), 1<<24-1))<<8 | uint32(uint8(tenths(v.Amount))),
+	}
+}
+
+func tenths(llr float64) int8 { return int8(math.Round(10 * clip(llr, -12, 12))) }
+
+func (u *use) time() vw.Millis { return vw.Millis(u.seconds)*1000 + vw.Millis(u.millis) }
+
+// foldedBits is what an offset into a segment of the arena takes.
+const foldedBits = 18
+
+const _ = uint(1<<foldedBits - segmentBytes) // does not compile when segments outgrow it
+
+// foldID puts a reference into 32 bits, as long as the slot has kept less than 4 GiB of identifiers;
+// after that it is none, and the redemption counts but cannot be named.
+func foldID(r IDRef) uint32 {
+	if r == 0 || (r-1)>>20 >= 1<<(32-foldedBits)-1 {
+		return 0
+	}
+	r--
+	return uint32(r>>20<<foldedBits|r&(1<<foldedBits-1)) + 1
+}
+
+// ref is the identifier's reference.
+func (u *use) ref() IDRef {
+	if u.id == 0 {
+		return 0
+	}
+	id := IDRef(u.id - 1)
+	return (id>>foldedBits<<20 | id&(1<<foldedBits-1)) + 1
 }
 
 // found is the redemption as a finding lists it; ok is false when its identifier was dropped.
 func (u *use) found(a *Arena) (f FoundRedemption, ok bool) {
-	id := a.Bytes(u.ID)
-	return FoundRedemption{ID: string(id), At: u.At, Discount: vw.Fen(u.worth >> 8)}, id != nil
+	id := a.Bytes(u.ref())
+	return FoundRedemption{ID: string(id), At: u.time(), Discount: vw.Fen(u.worth >> 8)}, id != nil
 }
