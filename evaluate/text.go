@@ -1,0 +1,222 @@
+package evaluate
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	vw "voucherwatch"
+)
+
+// WriteText writes reports for people: one table per question, Chinese and English heads.
+func WriteText(to io.Writer, reports []*Report) error {
+	p := &page{}
+	for i, r := range reports {
+		if i > 0 {
+			p.say("")
+		}
+		p.report(r)
+	}
+	_, err := io.WriteString(to, p.out.String())
+	return err
+}
+
+func (p *page) report(r *Report) {
+	p.say("%s · %s · %s", r.World, r.Campaign, r.PolicyVersion)
+	p.say("%d 笔核销 redemptions (%d 欺诈 fraud, %d 正当 honest), %d 天 days, %d 商户 merchants, %d 顾客 customers; 欺诈补贴 defrauded subsidy %s", r.Redemptions, r.Fraud, r.Honest, r.Days, r.Merchants, r.Customers, r.StakeFen.Yuan())
+	p.say("区间为 95%% intervals are 95 %%: Wilson for shares, bootstrap with a fixed seed for AP (none below %d positives).", leastForBootstrap)
+	for _, n := range r.Notes {
+		p.say("注意 note: %s", n)
+	}
+	if r.Placebo {
+		p.say("无欺诈 no fraud is labelled: every statistical finding is a false one.")
+	}
+	if len(r.Boards) > 0 {
+		p.head("排序 ranking", "对象 unit", "n", "欺诈 fraud", "方法 by", "AP", "[95 %]", "复核 P at review", "R at review", "高 P at high", "R at high")
+		for _, b := range r.Boards {
+			for i, k := range b.Rankings {
+				interval := "n<5"
+				if k.Low != nil {
+					interval = fmt.Sprintf("[%.3f, %.3f]", *k.Low, *k.High)
+				}
+				if i > 0 {
+					p.row("", "", "", "", k.By, fmt.Sprintf("%.3f", k.AP), interval)
+					continue
+				}
+				p.row(b.Name(), b.Unit, fmt.Sprint(b.Items), fmt.Sprint(b.Fraud), k.By, fmt.Sprintf("%.3f", k.AP), interval, b.Review.Precision.String(), b.Review.Recall.String(), b.High.Precision.String(), b.High.Recall.String())
+			}
+		}
+		p.flush()
+	}
+	if len(r.Rings) > 0 {
+		p.head("团伙 rings", "案件 cases", "商户 merchants P", "R", "F1", "成员 members P", "R", "F1")
+		for _, x := range r.Rings {
+			p.row(x.Typology, fmt.Sprint(x.Cases), x.Merchants.Precision.String(), x.Merchants.Recall.String(), fmt.Sprintf("%.2f", x.F1.Merchants), x.Members.Precision.String(), x.Members.Recall.String(), fmt.Sprintf("%.2f", x.F1.Members))
+		}
+		p.flush()
+	}
+	if len(r.Typologies) > 0 {
+		p.head("形态 typology", "案件 cases found", "核销 redemptions at the time", "事后 after", "补贴 subsidy", "结算前 before settlement", "事后 after", "延迟 median h", "笔 redemptions", "漏失 lost meanwhile")
+		for _, t := range r.Typologies {
+			p.row(t.Name, t.Cases.String(), t.AtTime.String(), t.After.String(), t.Money.StakeFen.Yuan(), part(t.Money.BeforeFen, t.Money.StakeFen), part(t.Money.AfterFen, t.Money.StakeFen),
+				fmt.Sprintf("%.1f", t.Delay.MedianHours), fmt.Sprintf("%.1f", t.Delay.MedianRedemptions), t.Delay.LostFen.Yuan())
+		}
+		p.flush()
+	}
+	p.head("误报 false alarms", "复核 at review", "事后 after", "高 at high", "事后 after", "每万 per 10,000", "事后 after")
+	p.row("正当 honest", r.False.AtTime.String(), r.False.After.String(), r.False.AtTimeHigh.String(), r.False.AfterHigh.String(), fmt.Sprintf("%.2f", r.False.Rate), fmt.Sprintf("%.2f", r.False.RateAfter))
+	for _, t := range r.Tags {
+		p.row(t.Name+" "+tagTitles[t.Name], t.AtTime.String(), t.After.String(), t.AtTimeHigh.String(), t.AfterHigh.String(), fmt.Sprintf("%.2f", 1e4*t.AtTime.Value), fmt.Sprintf("%.2f", 1e4*t.After.Value))
+	}
+	p.flush()
+	for _, c := range r.Calibration {
+		p.head("校准 calibration: "+c.Of, "n", "预测 predicted", "实际 observed")
+		for _, b := range c.Bins {
+			p.row(fmt.Sprintf("%d–%d", b.From, b.From+99), fmt.Sprint(b.Observed.N), fmt.Sprintf("%.3f", b.Predicted), b.Observed.String())
+		}
+		p.flush()
+		p.say("Brier %.5f (of the base rate %.5f); 最大偏差 worst bin of 30 and more %.3f", c.Brier, c.BaseTip, c.Worst)
+	}
+	if len(r.Budget) > 0 {
+		p.head("每日预算 alerts a day", "CP@k", "上限 ceiling", "找到 found")
+		for _, b := range r.Budget {
+			p.row(fmt.Sprint(b.Alerts), fmt.Sprintf("%.3f", b.Precision), fmt.Sprintf("%.3f", b.Ceiling), b.Found.String())
+		}
+		p.flush()
+	}
+	if len(r.Exact) > 0 {
+		p.head("硬规则 exact rule", "召回 recall", "精确 precision")
+		for _, x := range r.Exact {
+			p.row(x.Code, x.Recall.String(), x.Precision.String())
+		}
+		p.flush()
+	}
+	p.head("线索 findings", "n", "复核属实 true at review", "高属实 true at high")
+	for _, f := range r.Findings {
+		kind := ""
+		if f.Exact {
+			kind = " (exact)"
+		}
+		p.row(f.Code+kind, fmt.Sprint(f.Findings), f.Review.String(), f.High.String())
+	}
+	p.flush()
+	d := r.PerDay
+	p.say("统计线索 statistical findings %d: %.2f a day, at most %d; %.2f per 10,000 redemptions; at review %d, of them false %d (%.2f per 10,000); merchants at high %d, of them innocent %d",
+		d.Findings, d.Mean, d.Most, d.Rate, d.Review, d.False, d.FalseRate, d.Merchants, d.Innocent)
+	if len(r.Pairs) > 0 {
+		p.head("正当熟客 honest pairs on ≥ 2 days", "p < 0.001")
+		for _, x := range r.Pairs {
+			p.row(x.Of, x.Small.String())
+		}
+		p.flush()
+	}
+	if len(r.PValues) > 0 {
+		p.head("虚假线索 p of false findings", "p < 0.001")
+		for _, x := range r.PValues {
+			p.row(x.Category, x.Small.String())
+		}
+		p.flush()
+	}
+}
+
+// Name is the typology, or the family when it is all of it.
+func (b *Board) Name() string {
+	if b.Typology != "" {
+		return b.Typology
+	}
+	return b.Family
+}
+
+// String is "45/53 85 % [73, 92]", "–" of nothing.
+func (s Share) String() string {
+	if s.N == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d/%d %s [%s, %s]", s.K, s.N, percent(s.Value)+" %", percent(s.Low), percent(s.High))
+}
+
+// percent has two decimals below one, one below ten.
+func percent(x float64) string {
+	switch x *= 100; {
+	case x == 0:
+		return "0"
+	case x < 1:
+		return fmt.Sprintf("%.2f", x)
+	case x < 10:
+		return fmt.Sprintf("%.1f", x)
+	}
+	return fmt.Sprintf("%.0f", x)
+}
+
+func part(k, n vw.Fen) string {
+	if n == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%s %s %%", k.Yuan(), percent(float64(k)/float64(n)))
+}
+
+// tagTitles names the honest look-alikes of detection.md §6.
+var tagTitles = map[string]string{
+	"H1": "家人分别付款 family", "H2": "漏买再买 forgot an item", "H3": "食堂常客 canteen", "H4": "加油整数 petrol sums",
+	"H5": "单一定价 fixed price", "H6": "开抢与节日 rush, holidays", "H7": "新店开业 opening", "H8": "宴席团餐 banquet",
+	"H9": "促销结束、涨价 sale ended, cost", "H10": "宿舍办公楼 dormitory", "H11": "市场共用账户 market street", "H12": "断网补传 outage",
+	"none": "无标签 no tag", "any": "任一 with a tag",
+}
+
+// page is text in aligned columns.
+type page struct {
+	out  strings.Builder
+	rows [][]string
+}
+
+func (p *page) say(format string, a ...any) { fmt.Fprintf(&p.out, format+"\n", a...) }
+
+func (p *page) head(cells ...string) {
+	p.out.WriteByte('\n')
+	p.row(cells...)
+}
+
+func (p *page) row(cells ...string) { p.rows = append(p.rows, cells) }
+
+// flush writes the rows with columns as wide as their widest cell.
+func (p *page) flush() {
+	var width []int
+	for _, row := range p.rows {
+		for i, cell := range row {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], columns(cell))
+		}
+	}
+	for _, row := range p.rows {
+		line := ""
+		for i, cell := range row {
+			line += cell + strings.Repeat(" ", width[i]-columns(cell)+2)
+		}
+		p.out.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	p.rows = nil
+}
+
+// columns is how wide a text is on a terminal: Chinese characters take two.
+func columns(s string) (n int) {
+	for _, r := range s {
+		n++
+		if r >= 0x2e80 && r < 0xff61 {
+			n++
+		}
+	}
+	return n
+}
+
+// WriteJSON writes {"version": 1, "worlds": [Report, …]}.
+func WriteJSON(to io.Writer, reports []*Report) error {
+	return json.MarshalWrite(to, struct {
+		Version int       `json:"version"`
+		Worlds  []*Report `json:"worlds"`
+	}{1, reports}, json.Deterministic(true), jsontext.WithIndent("  "))
+}
