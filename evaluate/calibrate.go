@@ -16,9 +16,12 @@ type Reliability struct {
 	BaseTip float64 `json:"brier_of_the_base_rate"` // of saying the prevalence of every redemption
 	// Bins are tenths of the score, [0,100), …, [900,1000], those with redemptions.
 	Bins []Bin `json:"bins"`
-	// Worst is the largest |predicted − observed| among bins of 30 redemptions and more.
+	// Worst is the largest |predicted − observed| among bins of leastForBin redemptions and more.
 	Worst float64 `json:"worst"`
 }
+
+// leastForBin is how many redemptions a bin needs to be held against its prediction.
+const leastForBin = 30
 
 // Bin is a tenth of the scores.
 type Bin struct {
@@ -61,7 +64,7 @@ func (w *World) reliability(of string, score func(*row) int16) Reliability {
 		}
 		x := Bin{From: b * 100, Predicted: round(float64(sum[b])/1000/float64(n[b]), 6), Observed: share(fraud[b], n[b])}
 		out.Bins = append(out.Bins, x)
-		if n[b] >= 30 {
+		if n[b] >= leastForBin {
 			out.Worst = max(out.Worst, round(abs(x.Predicted-x.Observed.Value), 4))
 		}
 	}

@@ -189,6 +189,13 @@ type Exact struct {
 // codeOf maps the simulator's words for the campaign's own arithmetic to the contract's codes.
 var codeOf = map[string]string{"X-threshold": "C01", "X-discount": "C01", "X-expired": "C02", "X-early": "C02", "X-sum": "C03"}
 
+func contractCode(rule string) string {
+	if code, ok := codeOf[rule]; ok {
+		return code
+	}
+	return rule
+}
+
 func (w *World) exact() []Exact {
 	type count struct{ broken, found, listed, right int }
 	by := map[string]*count{}
@@ -216,11 +223,7 @@ func (w *World) exact() []Exact {
 		if r.broken == 0 {
 			return ""
 		}
-		word := w.labels.rules[r.broken-1]
-		if code, ok := codeOf[word]; ok {
-			return code
-		}
-		return word
+		return contractCode(w.labels.rules[r.broken-1])
 	}
 	for i := range w.rows {
 		if code := rule(&w.rows[i]); code != "" {

@@ -131,8 +131,8 @@ func (r *labelReader) read() error {
 				}
 				i := slices.Index(l.rules, rule)
 				if i < 0 {
-					if i = len(l.rules); i > 255 || rule == "" {
-						return fmt.Errorf("violations: %q: no rule, or more than 256 different ones", rule)
+					if i = len(l.rules); i > 63 || rule == "" {
+						return fmt.Errorf("violations: %q: no rule, or more than 64 different ones", rule)
 					}
 					l.rules = append(l.rules, rule)
 				}

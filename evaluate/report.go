@@ -283,7 +283,8 @@ func (w *World) splitBoards(baskets []basket) (out []Board) {
 }
 
 // merchantBoards rank merchants for fraud that is a merchant's, by the highest finding about it with a
-// code that the labels accept. A merchant of other fraud but splits is left out.
+// code that the labels accept. A merchant of other fraud but splits is left out, and
+// so is one with a labelled breach of such a code.
 func (w *World) merchantBoards() (out []Board) {
 	at := map[int32][]int32{} // merchant → cases
 	for i := range w.labels.cases {
@@ -316,10 +317,10 @@ func (w *World) merchantBoards() (out []Board) {
 				is = is || f.is(c)
 				other = other || c.family != "split"
 			}
-			if other && !is {
+			x := &w.merchants[m]
+			if (other || w.breaks(x, f)) && !is {
 				continue
 			}
-			x := &w.merchants[m]
 			naive := float64(x.dear)
 			if f.family != "price" {
 				naive = 0
@@ -333,6 +334,16 @@ func (w *World) merchantBoards() (out []Board) {
 		out = append(out, w.board(f, "merchant", by...))
 	}
 	return out
+}
+
+// breaks tells whether a labelled breach at the merchant has one of the form's codes.
+func (w *World) breaks(m *merchant, f form) bool {
+	for i, rule := range w.labels.rules {
+		if m.broken>>i&1 == 1 && f.codes[contractCode(rule)] {
+			return true
+		}
+	}
+	return false
 }
 
 type pairKey struct{ merchant, customer int32 }

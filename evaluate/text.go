@@ -3,6 +3,7 @@ package evaluate
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -11,17 +12,63 @@ import (
 	vw "voucherwatch"
 )
 
-// WriteText writes reports for people: one table per question, Chinese and English heads.
-func WriteText(to io.Writer, reports []*Report) error {
+// WriteText writes a result for people: one table per question, Chinese and English heads. Of several
+// worlds it says the spread; the figures of each are in the JSON and the HTML.
+func WriteText(to io.Writer, x *Result) error {
 	p := &page{}
-	for i, r := range reports {
-		if i > 0 {
-			p.say("")
-		}
-		p.report(r)
+	if len(x.Worlds) == 1 {
+		p.report(x.Worlds[0])
+	} else {
+		p.spread(x)
 	}
 	_, err := io.WriteString(to, p.out.String())
 	return err
+}
+
+func (p *page) spread(x *Result) {
+	names := ""
+	for _, r := range x.Worlds {
+		names += ", " + r.World
+	}
+	p.say("%d 个世界 worlds: %s · %s", len(x.Worlds), names[2:], x.Worlds[0].PolicyVersion)
+	p.say("均值 ± 标准差（各世界之间，不是区间）, 最差 mean ± standard deviation over worlds, no interval, and the worst; 比例为各世界合计及 95 %% Wilson 区间 shares are pooled, with a 95 %% Wilson interval")
+	for i := 0; i < len(x.Spread); {
+		var rows, columns []string
+		cells := map[[2]string]string{}
+		j := i
+		for ; j < len(x.Spread) && x.Spread[j].Table == x.Spread[i].Table; j++ {
+			m := &x.Spread[j]
+			if !slices.Contains(rows, m.Row) {
+				rows = append(rows, m.Row)
+			}
+			if !slices.Contains(columns, m.Column) {
+				columns = append(columns, m.Column)
+			}
+			cells[[2]string{m.Row, m.Column}] = m.String()
+		}
+		p.head(append([]string{x.Spread[i].Table}, columns...)...)
+		for _, row := range rows {
+			line := []string{row}
+			for _, column := range columns {
+				line = append(line, cells[[2]string{row, column}])
+			}
+			p.row(line...)
+		}
+		p.flush()
+		i = j
+	}
+	p.reliability(x.Reliability)
+}
+
+func (p *page) reliability(tables []Reliability) {
+	for _, c := range tables {
+		p.head("校准 calibration: "+c.Of, "n", "预测 predicted", "实际 observed")
+		for _, b := range c.Bins {
+			p.row(fmt.Sprintf("%d–%d", b.From, b.From+99), fmt.Sprint(b.Observed.N), fmt.Sprintf("%.3f", b.Predicted), b.Observed.String())
+		}
+		p.flush()
+		p.say("Brier %.5f (of the base rate %.5f); 最大偏差 worst bin of %d and more %.3f", c.Brier, c.BaseTip, leastForBin, c.Worst)
+	}
 }
 
 func (p *page) report(r *Report) {
@@ -72,14 +119,7 @@ func (p *page) report(r *Report) {
 		p.row(t.Name+" "+tagTitles[t.Name], t.AtTime.String(), t.After.String(), t.AtTimeHigh.String(), t.AfterHigh.String(), fmt.Sprintf("%.2f", 1e4*t.AtTime.Value), fmt.Sprintf("%.2f", 1e4*t.After.Value))
 	}
 	p.flush()
-	for _, c := range r.Calibration {
-		p.head("校准 calibration: "+c.Of, "n", "预测 predicted", "实际 observed")
-		for _, b := range c.Bins {
-			p.row(fmt.Sprintf("%d–%d", b.From, b.From+99), fmt.Sprint(b.Observed.N), fmt.Sprintf("%.3f", b.Predicted), b.Observed.String())
-		}
-		p.flush()
-		p.say("Brier %.5f (of the base rate %.5f); 最大偏差 worst bin of 30 and more %.3f", c.Brier, c.BaseTip, c.Worst)
-	}
+	p.reliability(r.Calibration)
 	if len(r.Budget) > 0 {
 		p.head("每日预算 alerts a day", "CP@k", "上限 ceiling", "找到 found")
 		for _, b := range r.Budget {
@@ -122,12 +162,12 @@ func (p *page) report(r *Report) {
 	}
 }
 
-// Name is the typology, or the family when it is all of it.
+// Name is the typology, or the family and that it is all of it.
 func (b *Board) Name() string {
 	if b.Typology != "" {
 		return b.Typology
 	}
-	return b.Family
+	return b.Family + ", all"
 }
 
 // String is "45/53 85 % [73, 92]", "–" of nothing.
@@ -136,6 +176,14 @@ func (s Share) String() string {
 		return "–"
 	}
 	return fmt.Sprintf("%d/%d %s [%s, %s]", s.K, s.N, percent(s.Value)+" %", percent(s.Low), percent(s.High))
+}
+
+// String is "0.876 ± 0.150, worst 0.616", or of a share "94/114 82 % [74, 88] ± 15, worst 62".
+func (m *Measure) String() string {
+	if m.Pooled != nil {
+		return fmt.Sprintf("%s ± %s, worst %s", m.Pooled, percent(m.SD), percent(m.Worst))
+	}
+	return fmt.Sprintf("%.3g ± %.2g, worst %.3g", m.Mean, m.SD, m.Worst)
 }
 
 // percent has two decimals below one, one below ten.
@@ -213,10 +261,7 @@ func columns(s string) (n int) {
 	return n
 }
 
-// WriteJSON writes {"version": 1, "worlds": [Report, …]}.
-func WriteJSON(to io.Writer, reports []*Report) error {
-	return json.MarshalWrite(to, struct {
-		Version int       `json:"version"`
-		Worlds  []*Report `json:"worlds"`
-	}{1, reports}, json.Deterministic(true), jsontext.WithIndent("  "))
+// WriteJSON writes a result as JSON.
+func WriteJSON(to io.Writer, x *Result) error {
+	return json.MarshalWrite(to, x, json.Deterministic(true), jsontext.WithIndent("  "))
 }

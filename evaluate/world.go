@@ -93,7 +93,8 @@ type merchant struct {
 	tags     tags
 	rows     int32
 	near     int32
-	dear     int32 // items at 15 % or more over their 7-day minimum, before or during the campaign
+	broken   uint64 // labelled breaches, bits into Labels.rules
+	dear     int32  // items at 15 % or more over their 7-day minimum, before or during the campaign
 }
 
 // NewWorld begins a world of that name. Labels are kept, not copied.
@@ -167,6 +168,9 @@ func (w *World) redemption(b *vw.Batch, e *vw.Event) error {
 	m.rows++
 	if r.near {
 		m.near++
+	}
+	if r.broken > 0 {
+		m.broken |= 1 << (r.broken - 1)
 	}
 	w.rows = append(w.rows, r)
 	return nil

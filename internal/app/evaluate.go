@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -19,6 +20,7 @@ import (
 	"voucherwatch/campaign"
 	"voucherwatch/evaluate"
 	"voucherwatch/rules"
+	"voucherwatch/simulate"
 	"voucherwatch/stream"
 
 	vw "voucherwatch"
@@ -32,6 +34,84 @@ type WorldFiles struct {
 	Results string // folder of a replay
 }
 
+// WorldsIn are the worlds of a folder: NAME.ndjson and NAME.labels.json, each plain or .gz, and the folder
+// NAME of the results. Without labels a world is taken for one without fraud when placebo is set.
+func WorldsIn(dir string, placebo bool) ([]WorldFiles, error) {
+	fail := func(hint string, err error) ([]WorldFiles, error) {
+		return nil, &vw.Error{Op: "app.WorldsIn", Code: vw.Invalid, Hint: hint, Err: err}
+	}
+	const layout = "a folder of worlds has NAME.ndjson, NAME.labels.json (both may be .gz) and the folder NAME of results, for each NAME"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fail(layout, err)
+	}
+	there := func(names ...string) string {
+		for _, name := range names {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				return filepath.Join(dir, name)
+			}
+		}
+		return ""
+	}
+	var out []WorldFiles
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(strings.TrimSuffix(e.Name(), ".gz"), ".ndjson")
+		if !ok || e.IsDir() {
+			continue
+		}
+		w := WorldFiles{name, filepath.Join(dir, e.Name()), there(name+".labels.json", name+".labels.json.gz"), filepath.Join(dir, name)}
+		if w.Labels == "" && !placebo {
+			return fail(layout+"; --placebo takes worlds without labels for worlds without fraud", fmt.Errorf("%s: there is no %s.labels.json beside it", w.Events, name))
+		}
+		out = append(out, w)
+	}
+	if len(out) == 0 {
+		return fail(layout, fmt.Errorf("%s: holds no NAME.ndjson", dir))
+	}
+	return out, nil
+}
+
+// SeedOptions say which worlds to simulate and replay.
+type SeedOptions struct {
+	Campaign string
+	Policy   string
+	Seeds    []uint64
+	World    simulate.Options // scale, days, typologies, no fraud; Seed and Campaign are set from here
+	Dir      string           // for the files of a world
+	Slots    int              // of the replay; 0: one per processor
+	Now      func() time.Time
+	Progress func(world string)
+}
+
+// SimulateWorlds simulates and replays a world per seed, into NAME.ndjson, NAME.labels.json and NAME/.
+func SimulateWorlds(ctx context.Context, o SeedOptions) ([]WorldFiles, error) {
+	c, err := campaign.Load(o.Campaign)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, &vw.Error{Op: "app.SimulateWorlds", Code: vw.Unavailable, Hint: "choose a directory that you may write to with --dir", Err: err}
+	}
+	var out []WorldFiles
+	for _, seed := range o.Seeds {
+		name := fmt.Sprintf("seed-%d", seed)
+		if o.Progress != nil {
+			o.Progress(name)
+		}
+		w := WorldFiles{name, filepath.Join(o.Dir, name+".ndjson"), filepath.Join(o.Dir, name+".labels.json"), filepath.Join(o.Dir, name)}
+		s := o.World
+		s.Campaign, s.Seed = c, seed
+		if _, err := SimulateFiles(ctx, s, w.Events, w.Labels); err != nil {
+			return nil, err
+		}
+		if _, err := Replay(ctx, ReplayOptions{Campaign: o.Campaign, Policy: o.Policy, Events: []string{w.Events}, Out: w.Results, Slots: o.Slots, Now: o.Now}); err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
 // EvaluateOptions say what to evaluate, and by which campaign and policy.
 type EvaluateOptions struct {
 	Campaign string // "": the one that each world's summary names
@@ -42,9 +122,9 @@ type EvaluateOptions struct {
 	Progress func(world string)
 }
 
-// Evaluate holds the results of replays against labels, a report per world. Faults of the files are
-// vw.Invalid or vw.NotFound errors that name file and line.
-func Evaluate(ctx context.Context, o EvaluateOptions) ([]*evaluate.Report, error) {
+// Evaluate holds the results of replays against labels, a report per world and the spread over
+// them. Faults of the files are vw.Invalid or vw.NotFound errors that name file and line.
+func Evaluate(ctx context.Context, o EvaluateOptions) (*evaluate.Result, error) {
 	// A policy of another build may name detectors that this one does not have: here it is only read.
 	p, err := rules.Load(o.Policy)
 	if err != nil {
@@ -64,7 +144,7 @@ func Evaluate(ctx context.Context, o EvaluateOptions) ([]*evaluate.Report, error
 		}
 		out = append(out, r)
 	}
-	return out, nil
+	return evaluate.Together(out), nil
 }
 
 func evaluateOptions(c *vw.Campaign, p *rules.Policy, settle time.Duration) evaluate.Options {
