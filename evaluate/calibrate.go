@@ -191,12 +191,7 @@ func (w *World) found(days int) ([]Found, PerDay) {
 	by := map[string]*Found{}
 	var p PerDay
 	perDay := map[int]int{}
-	guilty := map[uint64][]int32{} // merchant → cases
-	for k := range w.labels.cases {
-		for _, m := range w.labels.cases[k].merchants {
-			guilty[m] = append(guilty[m], int32(k))
-		}
-	}
+	guilty := w.guilty()
 	high, innocent := map[uint64]bool{}, map[uint64]bool{}
 	for i := range w.findings {
 		f := &w.findings[i]
@@ -345,12 +340,7 @@ type PValues struct {
 }
 
 func (w *World) pValues() []PValues {
-	guilty := map[uint64][]int32{}
-	for k := range w.labels.cases {
-		for _, m := range w.labels.cases[k].merchants {
-			guilty[m] = append(guilty[m], int32(k))
-		}
-	}
+	guilty := w.guilty()
 	by := map[string]*[2]int{}
 	for i := range w.findings {
 		f := &w.findings[i]

@@ -41,7 +41,13 @@ type Report struct {
 	PerDay        PerDay        `json:"findings_per_day"`
 	Pairs         []PairNull    `json:"honest_pairs"`
 	PValues       []PValues     `json:"p_values"`
+	FalseBudget   []FalseBudget `json:"false_budget"`
+	Drift         []Drift       `json:"drift"`
 	Notes         []string      `json:"notes,omitempty"`
+
+	subjects []exhibit // for Learning
+	weights  map[string]float64
+	prior    float64
 }
 
 // Share is a proportion with its 95 % Wilson interval.
@@ -94,7 +100,7 @@ type Band struct {
 
 // Report evaluates what was taken in.
 func (w *World) Report() *Report {
-	r := &Report{World: w.name, Campaign: w.o.Campaign.ID, PolicyVersion: w.policy, Merchants: len(w.merchants), Customers: len(w.customer), Redemptions: w.scored}
+	r := &Report{World: w.name, Campaign: w.o.Campaign.ID, PolicyVersion: w.policy, Merchants: len(w.merchants), Customers: len(w.customer), Redemptions: w.scored, weights: w.o.Weights, prior: w.o.Prior}
 	days := map[int32]bool{}
 	for i := range w.rows {
 		x := &w.rows[i]
@@ -122,6 +128,9 @@ func (w *World) Report() *Report {
 	r.Findings, r.PerDay = w.found(len(days))
 	r.Pairs = w.pairNull(visits)
 	r.PValues = w.pValues()
+	r.FalseBudget = w.falseBudget(len(days))
+	r.Drift = w.drift(visits)
+	r.subjects = w.exhibits()
 	return r
 }
 

@@ -91,6 +91,7 @@ func (w *World) Scores(name string, in io.Reader) error {
 		Reasons  []reason `json:"reasons"`
 		Policy   string   `json:"policy_version"`
 	}
+	var weights []weight
 	n, err := lines(name, in, func(line []byte) error {
 		s.ID, s.Merchant, s.Customer, s.Score, s.Reasons, s.Policy = "", "", "", -1, s.Reasons[:0], ""
 		if err := json.Unmarshal(line, &s); err != nil {
@@ -115,14 +116,19 @@ func (w *World) Scores(name string, in io.Reader) error {
 			return fmt.Errorf("policy %s after %s: scores of two runs", s.Policy, w.policy)
 		}
 		r.score, r.after = int16(s.Score), int16(s.Score)
+		weights = weights[:0]
 		for _, x := range s.Reasons {
-			if w.o.Exact[x.Typology] {
-				r.exact = true
+			if !w.o.Exact[x.Typology] {
+				detector, _, _ := strings.Cut(x.Code, ".")
+				weights = append(weights, weight{strings.Clone(detector), x.Weight})
 			}
 			if strings.HasPrefix(x.Code, "pair.") {
 				r.pair += float32(x.Weight)
 				r.pairP = r.pairP || x.P != nil && *x.P < tinyP
 			}
+		}
+		if len(weights) > 0 {
+			w.testify(r.merchant, weights)
 		}
 		w.scored++
 		return nil
@@ -197,6 +203,11 @@ func (w *World) Findings(name string, in io.Reader) error {
 			}
 			detector, _, _ := strings.Cut(x.Code, ".")
 			out.weights = append(out.weights, weight{detector, x.Weight})
+		}
+		if !out.exact {
+			for _, m := range out.merchants {
+				w.testify(m, out.weights)
+			}
 		}
 		w.findings = append(w.findings, out)
 		return nil

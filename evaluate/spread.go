@@ -15,6 +15,7 @@ type Result struct {
 	Spread []Measure `json:"spread,omitempty"`
 	// Reliability is that of all worlds together.
 	Reliability []Reliability `json:"reliability,omitempty"`
+	Learning    []Learning    `json:"learning,omitempty"`
 }
 
 // Measure is one figure over worlds.
@@ -95,6 +96,7 @@ func Together(reports []*Report) *Result {
 		return cmp.Or(order[a.Table]-order[b.Table], cmp.Compare(index[key{a.Table, a.Row, a.Column}], index[key{b.Table, b.Row, b.Column}]))
 	})
 	out.Reliability = pool(reports)
+	out.Learning = learning(reports)
 	return out
 }
 
@@ -228,6 +230,18 @@ func (r *Report) figures() (out []Measure) {
 	number("a day", true, r.PerDay.Mean)
 	number("false at review per 10,000", true, r.PerDay.FalseRate)
 	number("innocent merchants at high", true, float64(r.PerDay.Innocent))
+	table = "误报预算 false budget"
+	for _, b := range r.FalseBudget {
+		row = fmt.Sprintf("%s %g", b.Rule, b.At)
+		counted("false of those picked", true, b.Wrong)
+		number("false a day", true, b.PerDay)
+		counted("true ones picked", false, b.True)
+	}
+	table = "漂移 drift, days to act"
+	for _, d := range r.Drift {
+		row = d.Category
+		counted(d.Of, true, share(d.Act, d.Days))
+	}
 	table = "正当熟客 honest pairs on ≥ 2 days"
 	for _, x := range r.Pairs {
 		row = x.Of

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -58,6 +59,18 @@ func (p *page) spread(x *Result) {
 		i = j
 	}
 	p.reliability(x.Reliability)
+	if len(x.Learning) > 0 {
+		p.head("学习 learning: verdicts", "给出 given", "AP", "P@15", "案件属实 cases", "随机十分之一属实 of the random tenth", "余下 of those left", "权重 weights")
+		for _, l := range x.Learning {
+			weights := ""
+			for _, d := range slices.Sorted(maps.Keys(l.Weights)) {
+				weights += fmt.Sprintf(", %s %.2f", d, l.Weights[d])
+			}
+			p.row(fmt.Sprint(l.Verdicts), fmt.Sprint(l.Given), fmt.Sprintf("%.3f ± %.3f", l.AP, l.APSD), fmt.Sprintf("%.3f ± %.3f", l.P15, l.P15SD), l.Cases.String(), l.Random.String(), l.Left.String(), strings.TrimPrefix(weights, ", "))
+		}
+		p.flush()
+		p.say("每个世界轮流学习，其余检验 learned on each world in turn, tested on the others; ± is the standard deviation over them")
+	}
 }
 
 func (p *page) reliability(tables []Reliability) {
@@ -146,6 +159,20 @@ func (p *page) report(r *Report) {
 	d := r.PerDay
 	p.say("统计线索 statistical findings %d: %.2f a day, at most %d; %.2f per 10,000 redemptions; at review %d, of them false %d (%.2f per 10,000); merchants at high %d, of them innocent %d",
 		d.Findings, d.Mean, d.Most, d.Rate, d.Review, d.False, d.FalseRate, d.Merchants, d.Innocent)
+	if len(r.FalseBudget) > 0 {
+		p.head("误报预算 false budget", "设定 at", "选出 picked", "其中虚假 false", "每天 false a day", "属实选出 true ones picked")
+		for _, b := range r.FalseBudget {
+			p.row(map[string]string{"count": "每天虚假 false a day", "share": "虚假比例 share false (e-BH)"}[b.Rule], fmt.Sprint(b.At), fmt.Sprint(b.Picked), b.Wrong.String(), fmt.Sprintf("%.3f", b.PerDay), b.True.String())
+		}
+		p.flush()
+	}
+	if len(r.Drift) > 0 {
+		p.head("漂移 drift, PSI", "of", "天 days", "关注 ≥ .1", "处置 ≥ .25", "中位 median", "最大 worst", "日 day")
+		for _, d := range r.Drift {
+			p.row(d.Category, d.Of, fmt.Sprint(d.Days), fmt.Sprint(d.Watch), fmt.Sprint(d.Act), fmt.Sprintf("%.3f", d.Median), fmt.Sprintf("%.3f", d.Worst), d.WorstDay)
+		}
+		p.flush()
+	}
 	if len(r.Pairs) > 0 {
 		p.head("正当熟客 honest pairs on ≥ 2 days", "p < 0.001")
 		for _, x := range r.Pairs {

@@ -57,6 +57,7 @@ type World struct {
 	customer  []uint64
 	shelf     map[shelfKey]*shelfPrice
 	findings  []finding
+	against   map[int32]map[string]float64 // what speaks against merchants, by detector
 	scored    int
 	policy    string // version
 	unread    int    // lines that are no events
@@ -73,8 +74,9 @@ type row struct {
 	kase     int32 // index into Labels.cases, -1: no fraud
 	day      int32
 	tags     tags
-	score    int16 // at the time; -1: not scored
-	after    int16 // the larger of it and of the findings that list it
+	over     float32 // (amount − threshold)/threshold
+	score    int16   // at the time; -1: not scored
+	after    int16   // the larger of it and of the findings that list it
 	voucher  uint8
 	broken   uint8 // index into Labels.rules + 1; 0: none
 	filler   bool
@@ -102,7 +104,7 @@ func NewWorld(name string, labels *Labels, o Options) (*World, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	return &World{name: name, o: o, labels: labels, index: map[uint64]int32{}, merchant: map[uint64]int32{}, customers: map[uint64]int32{}, shelf: map[shelfKey]*shelfPrice{}}, nil
+	return &World{name: name, o: o, labels: labels, index: map[uint64]int32{}, merchant: map[uint64]int32{}, customers: map[uint64]int32{}, shelf: map[shelfKey]*shelfPrice{}, against: map[int32]map[string]float64{}}, nil
 }
 
 // Events takes in a batch in the order of arrival. Of a redemption that comes twice the first counts.
@@ -162,6 +164,7 @@ func (w *World) redemption(b *vw.Batch, e *vw.Event) error {
 	if t := w.o.Campaign.Vouchers[e.VoucherType].Threshold; t > 0 {
 		over := e.OrderFen - t
 		r.near = over >= 0 && over*100 <= t
+		r.over = float32(float64(over) / float64(t))
 	}
 	w.index[e.ID.Key] = int32(len(w.rows))
 	m := &w.merchants[r.merchant]
