@@ -77,6 +77,8 @@ type Ranking struct {
 	Low   *float64     `json:"low,omitempty"`
 	High  *float64     `json:"high,omitempty"`
 	Curve [][2]float64 `json:"curve,omitempty"` // recall, precision
+	// Fires is a naive rule as a decision: what it would have accused.
+	Fires *Band `json:"fires,omitempty"`
 }
 
 // Board is one kind of thing ranked for one kind of fraud.
@@ -175,31 +177,22 @@ func (f *form) is(c *labelCase) bool {
 	return c.family == f.family && (f.typology == "" || c.typology == f.typology)
 }
 
-// rule is a way of ranking.
+// rule is a way of ranking. A naive one fires from a value on; 0: it does not.
 type rule struct {
 	by    string
+	from  float64
 	items []item
 }
 
 // board ranks by each rule; the first is ours, with scores of 0 to 1000.
 func (w *World) board(f form, unit string, rules ...rule) Board {
 	b := Board{Family: f.family, Typology: f.typology, Unit: unit, Items: len(rules[0].items)}
-	var flagged, hit [2]int
 	for _, x := range rules[0].items {
 		if x.fraud {
 			b.Fraud++
 		}
-		for i, from := range []int{w.o.Review, w.o.High} {
-			if x.score >= float64(from) {
-				flagged[i]++
-				if x.fraud {
-					hit[i]++
-				}
-			}
-		}
 	}
-	b.Review = Band{share(hit[0], flagged[0]), share(hit[0], b.Fraud)}
-	b.High = Band{share(hit[1], flagged[1]), share(hit[1], b.Fraud)}
+	b.Review, b.High = fires(rules[0].items, float64(w.o.Review), b.Fraud), fires(rules[0].items, float64(w.o.High), b.Fraud)
 	for _, r := range rules {
 		ls := levels(r.items)
 		k := Ranking{By: r.by, AP: round(averagePrecision(ls), 4), Curve: curve(ls, 80)}
@@ -207,9 +200,27 @@ func (w *World) board(f form, unit string, rules ...rule) Board {
 			low, high = round(low, 4), round(high, 4)
 			k.Low, k.High = &low, &high
 		}
+		if r.from > 0 {
+			band := fires(r.items, r.from, b.Fraud)
+			k.Fires = &band
+		}
 		b.Rankings = append(b.Rankings, k)
 	}
 	return b
+}
+
+// fires is how well a threshold separates fraud.
+func fires(items []item, from float64, fraud int) Band {
+	hit, all := 0, 0
+	for _, x := range items {
+		if x.score >= from {
+			all++
+			if x.fraud {
+				hit++
+			}
+		}
+	}
+	return Band{share(hit, all), share(hit, fraud)}
 }
 
 // ours is the name of our own ranking.
@@ -265,7 +276,7 @@ func (w *World) baskets(visits []int32) []basket {
 // splitBoards rank baskets. Baskets of other fraud are left out: they are neither split nor honest.
 func (w *World) splitBoards(baskets []basket) (out []Board) {
 	for _, f := range w.forms(func(c *labelCase) bool { return c.family == "split" }) {
-		by := []rule{{by: ours}, {by: "same pair within 30 min"}, {by: "within 1 % above the threshold"}, {by: "both"}, {by: "redemptions of the pair"}}
+		by := []rule{{by: ours}, {by: "same pair within 30 min", from: 1}, {by: "within 1 % above the threshold", from: 2}, {by: "both", from: 1}, {by: "redemptions of the pair", from: 4}}
 		for i := range baskets {
 			b := &baskets[i]
 			is := false
@@ -315,9 +326,9 @@ func (w *World) merchantBoards() (out []Board) {
 		}
 		by := []rule{{by: ours}}
 		if f.family == "price" {
-			by = append(by, rule{by: "items 15 % over the 7-day minimum"})
+			by = append(by, rule{by: "items 15 % over the 7-day minimum", from: 1})
 		} else {
-			by = append(by, rule{by: "share within 1 % above the threshold"})
+			by = append(by, rule{by: "share within 1 % above the threshold", from: .6})
 		}
 		for m := range w.merchants {
 			is, other := false, false
@@ -377,7 +388,7 @@ func (w *World) pairBoards(visits []int32) (out []Board) {
 				found[k] = max(found[k], float64(x.score))
 			}
 		}
-		by := []rule{{by: ours}, {by: "redemptions of the pair"}}
+		by := []rule{{by: ours}, {by: "redemptions of the pair", from: 4}}
 		for i := 0; i < len(visits); {
 			a, j := &w.rows[visits[i]], i
 			is, other, own := false, false, 0.

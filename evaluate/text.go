@@ -16,13 +16,13 @@ import (
 // WriteText writes a result for people: one table per question, Chinese and English heads. Of several
 // worlds it says the spread; the figures of each are in the JSON and the HTML.
 func WriteText(to io.Writer, x *Result) error {
-	p := &page{}
+	p := page{}
 	if len(x.Worlds) == 1 {
 		p.report(x.Worlds[0])
 	} else {
 		p.spread(x)
 	}
-	_, err := io.WriteString(to, p.out.String())
+	_, err := io.WriteString(to, p.text())
 	return err
 }
 
@@ -55,7 +55,6 @@ func (p *page) spread(x *Result) {
 			}
 			p.row(line...)
 		}
-		p.flush()
 		i = j
 	}
 	p.reliability(x.Reliability)
@@ -68,7 +67,6 @@ func (p *page) spread(x *Result) {
 			}
 			p.row(fmt.Sprint(l.Verdicts), fmt.Sprint(l.Given), fmt.Sprintf("%.3f ± %.3f", l.AP, l.APSD), fmt.Sprintf("%.3f ± %.3f", l.P15, l.P15SD), l.Cases.String(), l.Random.String(), l.Left.String(), strings.TrimPrefix(weights, ", "))
 		}
-		p.flush()
 		p.say("每个世界轮流学习，其余检验 learned on each world in turn, tested on the others; ± is the standard deviation over them")
 	}
 }
@@ -79,7 +77,6 @@ func (p *page) reliability(tables []Reliability) {
 		for _, b := range c.Bins {
 			p.row(fmt.Sprintf("%d–%d", b.From, b.From+99), fmt.Sprint(b.Observed.N), fmt.Sprintf("%.3f", b.Predicted), b.Observed.String())
 		}
-		p.flush()
 		p.say("Brier %.5f (of the base rate %.5f); 最大偏差 worst bin of %d and more %.3f", c.Brier, c.BaseTip, leastForBin, c.Worst)
 	}
 }
@@ -95,6 +92,7 @@ func (p *page) report(r *Report) {
 		p.say("无欺诈 no fraud is labelled: every statistical finding is a false one.")
 	}
 	if len(r.Boards) > 0 {
+		p.say("朴素规则按其触发 naive rules are shown as they fire: two payments within 30 min, two within 1 %%, both, four redemptions of a pair; a share of 60 %% within 1 %%; one item 15 %% up.")
 		p.head("排序 ranking", "对象 unit", "n", "欺诈 fraud", "方法 by", "AP", "[95 %]", "复核 P at review", "R at review", "高 P at high", "R at high")
 		for _, b := range r.Boards {
 			for i, k := range b.Rankings {
@@ -103,20 +101,22 @@ func (p *page) report(r *Report) {
 					interval = fmt.Sprintf("[%.3f, %.3f]", *k.Low, *k.High)
 				}
 				if i > 0 {
-					p.row("", "", "", "", k.By, fmt.Sprintf("%.3f", k.AP), interval)
+					line := []string{"", "", "", "", wayTitle(k.By), fmt.Sprintf("%.3f", k.AP), interval}
+					if k.Fires != nil {
+						line = append(line, k.Fires.Precision.String(), k.Fires.Recall.String())
+					}
+					p.row(line...)
 					continue
 				}
-				p.row(b.Name(), b.Unit, fmt.Sprint(b.Items), fmt.Sprint(b.Fraud), k.By, fmt.Sprintf("%.3f", k.AP), interval, b.Review.Precision.String(), b.Review.Recall.String(), b.High.Precision.String(), b.High.Recall.String())
+				p.row(b.Name(), b.Unit, fmt.Sprint(b.Items), fmt.Sprint(b.Fraud), wayTitle(k.By), fmt.Sprintf("%.3f", k.AP), interval, b.Review.Precision.String(), b.Review.Recall.String(), b.High.Precision.String(), b.High.Recall.String())
 			}
 		}
-		p.flush()
 	}
 	if len(r.Rings) > 0 {
 		p.head("团伙 rings", "案件 cases", "商户 merchants P", "R", "F1", "成员 members P", "R", "F1")
 		for _, x := range r.Rings {
 			p.row(x.Typology, fmt.Sprint(x.Cases), x.Merchants.Precision.String(), x.Merchants.Recall.String(), fmt.Sprintf("%.2f", x.F1.Merchants), x.Members.Precision.String(), x.Members.Recall.String(), fmt.Sprintf("%.2f", x.F1.Members))
 		}
-		p.flush()
 	}
 	if len(r.Typologies) > 0 {
 		p.head("形态 typology", "案件 cases found", "核销 redemptions at the time", "事后 after", "补贴 subsidy", "结算前 before settlement", "事后 after", "延迟 median h", "笔 redemptions", "漏失 lost meanwhile")
@@ -124,28 +124,24 @@ func (p *page) report(r *Report) {
 			p.row(t.Name, t.Cases.String(), t.AtTime.String(), t.After.String(), t.Money.StakeFen.Yuan(), part(t.Money.BeforeFen, t.Money.StakeFen), part(t.Money.AfterFen, t.Money.StakeFen),
 				fmt.Sprintf("%.1f", t.Delay.MedianHours), fmt.Sprintf("%.1f", t.Delay.MedianRedemptions), t.Delay.LostFen.Yuan())
 		}
-		p.flush()
 	}
 	p.head("误报 false alarms", "复核 at review", "事后 after", "高 at high", "事后 after", "每万 per 10,000", "事后 after")
 	p.row("正当 honest", r.False.AtTime.String(), r.False.After.String(), r.False.AtTimeHigh.String(), r.False.AfterHigh.String(), fmt.Sprintf("%.2f", r.False.Rate), fmt.Sprintf("%.2f", r.False.RateAfter))
 	for _, t := range r.Tags {
 		p.row(t.Name+" "+tagTitles[t.Name], t.AtTime.String(), t.After.String(), t.AtTimeHigh.String(), t.AfterHigh.String(), fmt.Sprintf("%.2f", 1e4*t.AtTime.Value), fmt.Sprintf("%.2f", 1e4*t.After.Value))
 	}
-	p.flush()
 	p.reliability(r.Calibration)
 	if len(r.Budget) > 0 {
 		p.head("每日预算 alerts a day", "CP@k", "上限 ceiling", "找到 found")
 		for _, b := range r.Budget {
 			p.row(fmt.Sprint(b.Alerts), fmt.Sprintf("%.3f", b.Precision), fmt.Sprintf("%.3f", b.Ceiling), b.Found.String())
 		}
-		p.flush()
 	}
 	if len(r.Exact) > 0 {
 		p.head("硬规则 exact rule", "召回 recall", "精确 precision")
 		for _, x := range r.Exact {
 			p.row(x.Code, x.Recall.String(), x.Precision.String())
 		}
-		p.flush()
 	}
 	p.head("线索 findings", "n", "复核属实 true at review", "高属实 true at high")
 	for _, f := range r.Findings {
@@ -155,7 +151,6 @@ func (p *page) report(r *Report) {
 		}
 		p.row(f.Code+kind, fmt.Sprint(f.Findings), f.Review.String(), f.High.String())
 	}
-	p.flush()
 	d := r.PerDay
 	p.say("统计线索 statistical findings %d: %.2f a day, at most %d; %.2f per 10,000 redemptions; at review %d, of them false %d (%.2f per 10,000); merchants at high %d, of them innocent %d",
 		d.Findings, d.Mean, d.Most, d.Rate, d.Review, d.False, d.FalseRate, d.Merchants, d.Innocent)
@@ -164,28 +159,24 @@ func (p *page) report(r *Report) {
 		for _, b := range r.FalseBudget {
 			p.row(map[string]string{"count": "每天虚假 false a day", "share": "虚假比例 share false (e-BH)"}[b.Rule], fmt.Sprint(b.At), fmt.Sprint(b.Picked), b.Wrong.String(), fmt.Sprintf("%.3f", b.PerDay), b.True.String())
 		}
-		p.flush()
 	}
 	if len(r.Drift) > 0 {
 		p.head("漂移 drift, PSI", "of", "天 days", "关注 ≥ .1", "处置 ≥ .25", "中位 median", "最大 worst", "日 day")
 		for _, d := range r.Drift {
 			p.row(d.Category, d.Of, fmt.Sprint(d.Days), fmt.Sprint(d.Watch), fmt.Sprint(d.Act), fmt.Sprintf("%.3f", d.Median), fmt.Sprintf("%.3f", d.Worst), d.WorstDay)
 		}
-		p.flush()
 	}
 	if len(r.Pairs) > 0 {
 		p.head("正当熟客 honest pairs on ≥ 2 days", "p < 0.001")
 		for _, x := range r.Pairs {
 			p.row(x.Of, x.Small.String())
 		}
-		p.flush()
 	}
 	if len(r.PValues) > 0 {
 		p.head("虚假线索 p of false findings", "p < 0.001")
 		for _, x := range r.PValues {
 			p.row(x.Category, x.Small.String())
 		}
-		p.flush()
 	}
 }
 
@@ -239,53 +230,6 @@ var tagTitles = map[string]string{
 	"H5": "单一定价 fixed price", "H6": "开抢与节日 rush, holidays", "H7": "新店开业 opening", "H8": "宴席团餐 banquet",
 	"H9": "促销结束、涨价 sale ended, cost", "H10": "宿舍办公楼 dormitory", "H11": "市场共用账户 market street", "H12": "断网补传 outage",
 	"none": "无标签 no tag", "any": "任一 with a tag",
-}
-
-// page is text in aligned columns.
-type page struct {
-	out  strings.Builder
-	rows [][]string
-}
-
-func (p *page) say(format string, a ...any) { fmt.Fprintf(&p.out, format+"\n", a...) }
-
-func (p *page) head(cells ...string) {
-	p.out.WriteByte('\n')
-	p.row(cells...)
-}
-
-func (p *page) row(cells ...string) { p.rows = append(p.rows, cells) }
-
-// flush writes the rows with columns as wide as their widest cell.
-func (p *page) flush() {
-	var width []int
-	for _, row := range p.rows {
-		for i, cell := range row {
-			if i == len(width) {
-				width = append(width, 0)
-			}
-			width[i] = max(width[i], columns(cell))
-		}
-	}
-	for _, row := range p.rows {
-		line := ""
-		for i, cell := range row {
-			line += cell + strings.Repeat(" ", width[i]-columns(cell)+2)
-		}
-		p.out.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	p.rows = nil
-}
-
-// columns is how wide a text is on a terminal: Chinese characters take two.
-func columns(s string) (n int) {
-	for _, r := range s {
-		n++
-		if r >= 0x2e80 && r < 0xff61 {
-			n++
-		}
-	}
-	return n
 }
 
 // WriteJSON writes a result as JSON.

@@ -22,7 +22,7 @@ func evaluateCommand() command {
 		var seeds app.SeedOptions
 		var placebo bool
 		var events, labels, results list
-		var worlds, numbers, typologies, asJSON string
+		var worlds, numbers, typologies, asJSON, asHTML string
 		f.StringVar(&o.Campaign, "campaign", "", "`NAME` of a built-in campaign or a file (default: as the results say)")
 		f.StringVar(&o.Policy, "policy", "", "policy `FILE` of the results; none: the built-in one")
 		f.Var(&events, "events", "event `FILE` of a world; once per world")
@@ -37,6 +37,7 @@ func evaluateCommand() command {
 		f.BoolVar(&placebo, "placebo", false, "nothing in the worlds is fraud: needs no labels, and simulates none")
 		f.DurationVar(&o.Settle, "settle", 24*time.Hour, "`TIME` from a redemption to its pay-out")
 		f.StringVar(&asJSON, "json", "", "`FILE` for the result as JSON")
+		f.StringVar(&asHTML, "html", "", "`FILE` for the report as one page with plots")
 		return func(ctx context.Context, args []string, s streams) error {
 			if err := none(args); err != nil {
 				return err
@@ -108,7 +109,7 @@ func evaluateCommand() command {
 			for _, file := range []struct {
 				name  string
 				write func(io.Writer, *evaluate.Result) error
-			}{{asJSON, evaluate.WriteJSON}} {
+			}{{asJSON, evaluate.WriteJSON}, {asHTML, evaluate.WriteHTML}} {
 				if file.name == "" {
 					continue
 				}
