@@ -88,7 +88,7 @@ func (w *World) budget() []Budget {
 		pair  pairKey
 		score int16
 		wrong bool
-		first int32 // row, for order among equals
+		order uint64 // among equals: has nothing to do with guilt, nor with the order of the input
 	}
 	days := map[int32]map[pairKey]*entry{}
 	guilty := map[pairKey]bool{}
@@ -103,7 +103,7 @@ func (w *World) budget() []Budget {
 		k := pairKey{r.merchant, r.customer}
 		e := days[r.day][k]
 		if e == nil {
-			e = &entry{pair: k, first: int32(i)}
+			e = &entry{pair: k, order: scatter(w.customer[r.customer] ^ vw.HashString(w.merchants[r.merchant].id))}
 			days[r.day][k] = e
 		}
 		e.score = max(e.score, r.score)
@@ -126,9 +126,8 @@ func (w *World) budget() []Budget {
 					list = append(list, e)
 				}
 			}
-			// Equals in an order that has nothing to do with guilt: the hash of where they stand.
 			slices.SortFunc(list, func(a, b *entry) int {
-				return cmp.Or(key(b)-key(a), cmp.Compare(scatter(a.first), scatter(b.first)))
+				return cmp.Or(key(b)-key(a), cmp.Compare(a.order, b.order))
 			})
 			right := 0
 			for _, e := range list[:min(k, len(list))] {
@@ -156,8 +155,7 @@ func (w *World) budget() []Budget {
 }
 
 // scatter spreads numbers over 64 bits (the finalizer of MurmurHash3).
-func scatter(i int32) uint64 {
-	x := uint64(i) + 0x9e3779b97f4a7c15
+func scatter(x uint64) uint64 {
 	x = (x ^ x>>33) * 0xff51afd7ed558ccd
 	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
 	return x ^ x>>33

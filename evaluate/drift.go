@@ -18,8 +18,8 @@ type Drift struct {
 	Watch    int     `json:"watch"` // of them at .1 and more
 	Act      int     `json:"act"`   // at .25 and more
 	Median   float64 `json:"median"`
-	Worst    float64 `json:"worst"`
-	WorstDay string  `json:"worst_day"`
+	Worst    float64 `json:"worst"` // of those marked
+	WorstDay string  `json:"worst_day,omitempty"`
 }
 
 const (
@@ -143,7 +143,7 @@ func (w *World) compare(days map[int32][]int) (Drift, bool) {
 		} else if index > chance && index >= psiWatch {
 			d.Watch++
 		}
-		if index > d.Worst {
+		if index > chance && index >= psiWatch && index > d.Worst {
 			d.Worst, d.WorstDay = index, vw.Date(int(day))
 		}
 	}

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -39,7 +40,7 @@ func (w *World) testify(m int32, weights []weight) {
 	}
 }
 
-// exhibits are the merchants against which anything speaks, in order of arrival.
+// exhibits are the merchants against which anything speaks, by id.
 func (w *World) exhibits() []exhibit {
 	right := map[int32]bool{}
 	for i := range w.rows {
@@ -53,7 +54,8 @@ func (w *World) exhibits() []exhibit {
 		}
 	}
 	var out []exhibit
-	for _, m := range slices.Sorted(maps.Keys(w.against)) {
+	byID := func(a, b int32) int { return cmp.Compare(w.merchants[a].id, w.merchants[b].id) }
+	for _, m := range slices.SortedFunc(maps.Keys(w.against), byID) {
 		out = append(out, exhibit{w.against[m], right[m]})
 	}
 	return out

@@ -50,7 +50,7 @@ func averagePrecision(ls []level) float64 {
 			sum += float64(found) / float64(all) * float64(l.good) / float64(n)
 		}
 	}
-	return sum
+	return min(1, sum) // rounding
 }
 
 // leastForBootstrap is how many positives a bootstrap needs: fewer repeat themselves.
