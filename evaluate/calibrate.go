@@ -84,50 +84,55 @@ type Budget struct {
 }
 
 func (w *World) budget() []Budget {
+	// One entry for each customer-merchant and day, by day.
 	type entry struct {
 		pair  pairKey
+		day   int32
 		score int16
 		wrong bool
-		order uint64 // among equals: has nothing to do with guilt, nor with the order of the input
 	}
-	days := map[int32]map[pairKey]*entry{}
-	guilty := map[pairKey]bool{}
+	entries := make([]entry, 0, len(w.rows))
 	for i := range w.rows {
-		r := &w.rows[i]
-		if r.score < 0 || r.filler {
+		if r := &w.rows[i]; r.score >= 0 && !r.filler {
+			entries = append(entries, entry{pairKey{r.merchant, r.customer}, r.day, r.score, r.kase >= 0 || r.broken > 0})
+		}
+	}
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.pair.merchant, b.pair.merchant), cmp.Compare(a.pair.customer, b.pair.customer))
+	})
+	merged := entries[:0]
+	guilty := map[pairKey]bool{}
+	for _, e := range entries {
+		if e.wrong {
+			guilty[e.pair] = true
+		}
+		if n := len(merged); n > 0 && merged[n-1].pair == e.pair && merged[n-1].day == e.day {
+			merged[n-1].score, merged[n-1].wrong = max(merged[n-1].score, e.score), merged[n-1].wrong || e.wrong
 			continue
 		}
-		if days[r.day] == nil {
-			days[r.day] = map[pairKey]*entry{}
-		}
-		k := pairKey{r.merchant, r.customer}
-		e := days[r.day][k]
-		if e == nil {
-			e = &entry{pair: k, order: scatter(w.customer[r.customer] ^ vw.HashString(w.merchants[r.merchant].id))}
-			days[r.day][k] = e
-		}
-		e.score = max(e.score, r.score)
-		if r.kase >= 0 || r.broken > 0 {
-			e.wrong = true
-			guilty[k] = true
-		}
+		merged = append(merged, e)
 	}
 	if len(guilty) == 0 {
 		return nil
 	}
+	// Equals come in an order that has nothing to do with guilt, nor with the order of the input.
+	order := func(p pairKey) uint64 {
+		return scatter(w.customer[p.customer] ^ vw.HashString(w.merchants[p.merchant].id))
+	}
 	// run gives the mean share of right ones among the first k of a day, and how many pairs were found.
-	run := func(k int, key func(*entry) int) (float64, int) {
+	run := func(k int, key func(entry) int) (float64, int) {
 		found := map[pairKey]bool{}
-		sum := 0.
-		for _, day := range slices.Sorted(maps.Keys(days)) {
-			var list []*entry
-			for _, e := range days[day] {
-				if !found[e.pair] {
-					list = append(list, e)
+		sum, days := 0., 0
+		for from := 0; from < len(merged); {
+			to := from
+			var list []entry
+			for ; to < len(merged) && merged[to].day == merged[from].day; to++ {
+				if !found[merged[to].pair] {
+					list = append(list, merged[to])
 				}
 			}
-			slices.SortFunc(list, func(a, b *entry) int {
-				return cmp.Or(key(b)-key(a), cmp.Compare(a.order, b.order))
+			slices.SortFunc(list, func(a, b entry) int {
+				return cmp.Or(key(b)-key(a), cmp.Compare(order(a.pair), order(b.pair)))
 			})
 			right := 0
 			for _, e := range list[:min(k, len(list))] {
@@ -137,13 +142,15 @@ func (w *World) budget() []Budget {
 				}
 			}
 			sum += float64(right) / float64(k)
+			days++
+			from = to
 		}
-		return round(sum/float64(len(days)), 4), len(found)
+		return round(sum/float64(days), 4), len(found)
 	}
 	var out []Budget
 	for _, k := range []int{20, 50, 100} {
-		p, n := run(k, func(e *entry) int { return int(e.score) })
-		top, _ := run(k, func(e *entry) int {
+		p, n := run(k, func(e entry) int { return int(e.score) })
+		top, _ := run(k, func(e entry) int {
 			if e.wrong {
 				return 1
 			}

@@ -4,7 +4,7 @@
 // events. docs/evaluation.md says how each figure is meant.
 //
 // It neither scores nor simulates. In: events (vw.Batch), Labels, scores.ndjson and findings.ndjson. Out:
-// Report, as text, JSON and HTML. One pass over each input; what is kept is some 120 bytes a redemption.
+// Report, as text, JSON and HTML. One pass over each input; memory grows with redemptions, not with bytes.
 // The same input gives the same bytes.
 package evaluate
 
@@ -118,8 +118,7 @@ func (w *World) Report() *Report {
 	r.Days = len(days)
 	r.Placebo = len(w.labels.cases) == 0
 	visits := w.byVisit()
-	baskets := w.baskets(visits)
-	r.Boards = slices.Concat(w.splitBoards(baskets), w.merchantBoards(), w.pairBoards(visits), w.redemptionBoards())
+	r.Boards = slices.Concat(w.splitBoards(w.baskets(visits)), w.merchantBoards(), w.pairBoards(visits), w.redemptionBoards())
 	r.Rings = w.rings()
 	r.Typologies = w.typologies()
 	r.Exact = w.exact()
@@ -228,16 +227,16 @@ const ours = "score"
 
 // basket is what one customer spent at one merchant on one day.
 type basket struct {
-	rows        []int32 // by time
-	score       int16
 	kinds       map[int32]bool // cases, nil: honest
-	quick, near int
-	pair        int // redemptions of the pair on all days
+	n           int32          // redemptions
+	quick, near int32          // of them within 30 minutes of the one before; at most 1 % over the threshold
+	pair        int32          // redemptions of the pair on all days
+	score       int16
 }
 
 // baskets cuts visits, which are in order, into baskets.
 func (w *World) baskets(visits []int32) []basket {
-	var out []basket
+	out := make([]basket, 0, len(visits))
 	for i := 0; i < len(visits); {
 		from, pair := len(out), i
 		a := &w.rows[visits[i]]
@@ -263,11 +262,11 @@ func (w *World) baskets(visits []int32) []basket {
 				}
 				b.score = max(b.score, r.score)
 			}
-			b.rows = visits[start:i]
+			b.n = int32(i - start)
 			out = append(out, b)
 		}
 		for j := from; j < len(out); j++ {
-			out[j].pair = i - pair
+			out[j].pair = int32(i - pair)
 		}
 	}
 	return out
@@ -275,8 +274,13 @@ func (w *World) baskets(visits []int32) []basket {
 
 // splitBoards rank baskets. Baskets of other fraud are left out: they are neither split nor honest.
 func (w *World) splitBoards(baskets []basket) (out []Board) {
+	var room [5][]item // a county's are worth using again
 	for _, f := range w.forms(func(c *labelCase) bool { return c.family == "split" }) {
 		by := []rule{{by: ours}, {by: "same pair within 30 min", from: 1}, {by: "within 1 % above the threshold", from: 2}, {by: "both", from: 1}, {by: "redemptions of the pair", from: 4}}
+		for j := range by {
+			by[j].items = slices.Grow(room[j][:0], len(baskets))
+			room[j] = by[j].items
+		}
 		for i := range baskets {
 			b := &baskets[i]
 			is := false
@@ -287,7 +291,7 @@ func (w *World) splitBoards(baskets []basket) (out []Board) {
 				continue
 			}
 			near, both := float64(b.near), 0.
-			if len(b.rows) == 1 {
+			if b.n == 1 {
 				near /= 10 // one payment alone is no split, but the rule may still put it before nothing
 			}
 			if b.quick > 0 && b.near >= 2 {
@@ -416,8 +420,13 @@ func (w *World) pairBoards(visits []int32) (out []Board) {
 
 // redemptionBoards rank redemptions, as scored at the time and by the risk after the fact, for every form.
 func (w *World) redemptionBoards() (out []Board) {
+	var room [2][]item
 	for _, f := range w.forms(func(*labelCase) bool { return true }) {
 		by := []rule{{by: ours}, {by: "risk after the fact"}}
+		for j := range by {
+			by[j].items = slices.Grow(room[j][:0], len(w.rows))
+			room[j] = by[j].items
+		}
 		for i := range w.rows {
 			r := &w.rows[i]
 			is := r.kase >= 0 && f.is(&w.labels.cases[r.kase])

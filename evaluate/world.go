@@ -44,7 +44,8 @@ func (o *Options) complete() error {
 }
 
 // World is one world on its way to a report: Events in, then Scores and Findings, then Report. It keeps
-// some 120 bytes a redemption and nothing of an event. It is not safe for concurrent use.
+// 64 bytes of a redemption and some 20 to find it by, and nothing else of an event; the report needs about
+// twice that again for a while. It is not safe for concurrent use.
 type World struct {
 	name      string
 	o         Options
@@ -81,7 +82,6 @@ type row struct {
 	broken   uint8 // index into Labels.rules + 1; 0: none
 	filler   bool
 	near     bool    // at most 1 % above the threshold
-	exact    bool    // a reason of its score is an exact rule's
 	pair     float32 // log-odds that its reasons about the pair add
 	pairP    bool    // one of them has p < .001
 }
