@@ -135,11 +135,11 @@ func twoSplits() *small {
 	s.pay("r2", "m1", "c1", "20 10:02", 5010, 900)
 	s.pay("r3", "m1", "c2", "20 10:00", 6000, 700)
 	s.pay("r4", "m1", "c2", "20 10:20", 5000, 700)
-	s.pay("r5", "m2", "c3", "20 11:00", 8000, 5)
+	s.pay("r5", "m2", "c3", "20 11:00", 5000, 5)
 	s.pay("r6", "m2", "c4", "20 11:30", 8000, 650)
 	s.pay("r7", "m2", "c5", "20 11:40", 8000, 5)
-	s.pay("r8", "m3", "c6", "20 12:00", 7000, 650)
-	s.pay("r9", "m3", "c6", "20 12:40", 7000, 300)
+	s.pay("r8", "m3", "c6", "20 12:00", 5040, 650)
+	s.pay("r9", "m3", "c6", "20 12:40", 5400, 300)
 	s.find("T01", "pair m1 c1", "20 10:02", 900, "r1 r2", "m1")
 	s.find("T01", "pair m3 c6", "22 13:00", 620, "r8 r9", "m3")
 	s.find("C03", "merchant m2", "20 11:30", 668, "r6", "m2")
@@ -174,8 +174,8 @@ func TestAWorldThatCanBeCountedByHand(t *testing.T) {
 		"score": .8333,
 		// Payments within 30 minutes of the one before: 1, 1 (honest), 0, 0 (honest).
 		"same pair within 30 min": .5,
-		// 2, 1 (honest), 0, 0 (honest).
-		"within 1 % above the threshold": .75,
+		// 2, 1 (honest), 1, and a tenth for one payment alone (honest).
+		"within 1 % above the threshold": .8333,
 		// Only the first.
 		"both": .75,
 		// 2, 2 (honest), 2, 1 (honest).
@@ -223,7 +223,7 @@ func TestAWorldThatCanBeCountedByHand(t *testing.T) {
 func TestMerchantsRingsAndPricesCountedByHand(t *testing.T) {
 	s := &small{}
 	for i := range 6 {
-		s.pay(fmt.Sprint("r", i), fmt.Sprint("m", i), fmt.Sprint("c", i), "20 10:00", 5000, 5)
+		s.pay(fmt.Sprint("r", i), fmt.Sprint("m", i), fmt.Sprint("c", i), "20 10:00", 5000+1000*(i%2), 5)
 	}
 	s.pay("r6", "m0", "c1", "21 10:00", 5000, 5)
 	s.pay("r7", "m5", "c7", "21 10:00", 5000, 5)

@@ -78,7 +78,7 @@ func (x *Result) tiles(out *strings.Builder) {
 			continue
 		}
 		m := &figures[i]
-		value, more := fmt.Sprintf("%.3g", m.Mean), ""
+		value, more := digits(m.Mean, 3), ""
 		if m.Pooled != nil {
 			value = percent(m.Pooled.Value) + " %"
 			more = fmt.Sprintf("%d/%d [%s, %s]", m.Pooled.K, m.Pooled.N, percent(m.Pooled.Low), percent(m.Pooled.High))
@@ -88,7 +88,7 @@ func (x *Result) tiles(out *strings.Builder) {
 				if m.Pooled != nil {
 					return percent(v)
 				}
-				return fmt.Sprintf("%.2g", v)
+				return digits(v, 2)
 			}
 			more = strings.TrimPrefix(more+fmt.Sprintf("; ± %s, 最差 worst %s", show(m.SD), show(m.Worst)), "; ")
 		}

@@ -56,6 +56,9 @@ func TestFixedPairsAreRankedByTheirFindingsThenByTheirOwnEvidence(t *testing.T) 
 	if diff := cmp.Diff([]PairNull{{"all", ratio(1, 3)}}, r.Pairs); diff != "" {
 		t.Errorf("honest pairs (-want +got):\n%s", diff)
 	}
+	if b := r.Boards[0]; b.Unit != "pair" || b.Items != 4 {
+		t.Errorf("%d %ss, want the four with two redemptions", b.Items, b.Unit)
+	}
 	if len(r.Rings) != 0 {
 		t.Errorf("a pair is no ring: %+v", r.Rings)
 	}
@@ -82,9 +85,13 @@ func TestFindingsBelowReviewAccuseNobody(t *testing.T) {
 	s.find("P01", "ring x", "21 10:00", 599, "r5", "m2")
 	s.find("T01", "pair m2 c3", "20 11:00", 599, "r5", "m2")
 	s.find("T06", "merchant m2", "20 11:00", 599, "r5", "m2")
+	s.find("T02", "merchant m1", "20 10:01", 599, "r1 r2", "m1")
 	r, err := s.report(t)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if h := r.Typologies[0].Delay.Hours; h[0] != .033 {
+		t.Errorf("found after %v h, want the finding at review", h)
 	}
 	if len(r.Rings) != 0 || r.PerDay.False != 0 || r.PerDay.Review != 2 || r.PerDay.Merchants != 0 || r.False.After != ratio(2, 3) {
 		t.Errorf("rings %v, findings %+v, false alarms %+v", r.Rings, r.PerDay, r.False)
@@ -106,7 +113,7 @@ func TestAnExactFindingFindsNoFraudButItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Typologies[0].Cases != ratio(0, 2) || r.Typologies[0].After != ratio(3, 4) || r.Exact[0].Precision != ratio(0, 2) {
+	if r.Typologies[0].Cases != ratio(0, 2) || r.Typologies[0].After != ratio(3, 4) || r.Typologies[0].Delay.LostFen != 3000 || r.Exact[0].Precision != ratio(0, 2) {
 		t.Errorf("%+v, exact %+v", r.Typologies[0], r.Exact)
 	}
 	s.fraud("fuel", "fuel-cap", "price", "T22", "m2", "c3", "20 11:00", "r5:10")
@@ -116,6 +123,30 @@ func TestAnExactFindingFindsNoFraudButItsOwn(t *testing.T) {
 	}
 	if r.Typologies[0].Name != "fuel-cap" || r.Typologies[0].Cases != ratio(1, 1) {
 		t.Errorf("a fraud with the code of an exact rule: %+v", r.Typologies[0])
+	}
+}
+
+func TestOtherFraudIsNeitherFoundNorHonest(t *testing.T) {
+	s := &small{}
+	s.pay("a", "m1", "c1", "20 10:00", 5000, 700)
+	s.pay("b", "m2", "c2", "20 10:00", 5000, 900)
+	s.pay("c", "m3", "c3", "20 10:00", 5000, 5)
+	s.pay("d", "m4", "c4", "20 10:00", 5000, 668)
+	s.fraud("x", "split", "split", "T01", "m1", "c1", "20 10:00", "a:1")
+	s.fraud("y", "fuel-cap", "price", "T22", "m2", "c2", "20 10:00", "b:1")
+	s.labels["violations"] = map[string]string{"d": "T22"}
+	s.find("T22", "merchant m2", "20 10:00", 668, "b", "m2")
+	s.find("T22", "merchant m4", "20 10:00", 700, "d", "m4")
+	r, err := s.report(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Ours on baskets; then ours on merchants, where that with the labelled breach is left out.
+	for unit, items := range map[string]int{"basket": 2, "merchant": 3} {
+		i := slices.IndexFunc(r.Boards, func(b Board) bool { return b.Unit == unit })
+		if b := r.Boards[i]; b.Items != items || b.Rankings[0].AP != 1 || b.Review.Precision != ratio(1, 1) {
+			t.Errorf("%s: %d items, AP %v, precision %v", unit, b.Items, b.Rankings[0].AP, b.Review.Precision)
+		}
 	}
 }
 

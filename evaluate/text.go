@@ -201,7 +201,18 @@ func (m *Measure) String() string {
 	if m.Pooled != nil {
 		return fmt.Sprintf("%s ± %s, worst %s", m.Pooled, percent(m.SD), percent(m.Worst))
 	}
-	return fmt.Sprintf("%.3g ± %.2g, worst %.3g", m.Mean, m.SD, m.Worst)
+	return fmt.Sprintf("%s ± %s, worst %s", digits(m.Mean, 3), digits(m.SD, 2), digits(m.Worst, 3))
+}
+
+// digits has so many that count, no exponent and at most five decimals.
+func digits(x float64, n int) string {
+	switch a := abs(x); {
+	case a >= 1000:
+		return fmt.Sprintf("%.0f", x)
+	case a > 0 && a < .001:
+		return fmt.Sprintf("%.5f", x)
+	}
+	return fmt.Sprintf("%.*g", n, x)
 }
 
 // percent has two decimals below one, one below ten.

@@ -22,7 +22,7 @@ func evaluateCommand() command {
 		var seeds app.SeedOptions
 		var placebo bool
 		var events, labels, results list
-		var worlds, numbers, typologies, asJSON, asHTML string
+		var worlds, numbers, typologies, asJSON, asHTML, asMarkdown string
 		f.StringVar(&o.Campaign, "campaign", "", "`NAME` of a built-in campaign or a file (default: as the results say)")
 		f.StringVar(&o.Policy, "policy", "", "policy `FILE` of the results; none: the built-in one")
 		f.Var(&events, "events", "event `FILE` of a world; once per world")
@@ -38,6 +38,7 @@ func evaluateCommand() command {
 		f.DurationVar(&o.Settle, "settle", 24*time.Hour, "`TIME` from a redemption to its pay-out")
 		f.StringVar(&asJSON, "json", "", "`FILE` for the result as JSON")
 		f.StringVar(&asHTML, "html", "", "`FILE` for the report as one page with plots")
+		f.StringVar(&asMarkdown, "markdown", "", "`FILE` for a digest as Markdown tables")
 		return func(ctx context.Context, args []string, s streams) error {
 			if err := none(args); err != nil {
 				return err
@@ -109,7 +110,7 @@ func evaluateCommand() command {
 			for _, file := range []struct {
 				name  string
 				write func(io.Writer, *evaluate.Result) error
-			}{{asJSON, evaluate.WriteJSON}, {asHTML, evaluate.WriteHTML}} {
+			}{{asJSON, evaluate.WriteJSON}, {asHTML, evaluate.WriteHTML}, {asMarkdown, evaluate.WriteMarkdown}} {
 				if file.name == "" {
 					continue
 				}
