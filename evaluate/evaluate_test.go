@@ -392,6 +392,11 @@ func TestSpreadAddsUp(t *testing.T) {
 	if m := get("R at review"); *m.Pooled != ratio(3, 4) || m.Mean != .75 || m.Worst != .5 {
 		t.Errorf("recall: %+v pooled %+v", m, m.Pooled)
 	}
+	// r2 at 500 errs by .5 where it erred by .1 at 900: .24 more over 7 is worse.
+	i := slices.IndexFunc(x.Spread, func(m Measure) bool { return m.Column == "Brier" })
+	if m := x.Spread[i]; !m.Less || m.Worst != b.Calibration[0].Brier || m.Worst <= a.Calibration[0].Brier {
+		t.Errorf("Brier: %+v of %v and %v", m, a.Calibration[0].Brier, b.Calibration[0].Brier)
+	}
 	if c := x.Reliability[0]; c.N != 14 || c.Bins[0].Observed != ratio(2, 4) {
 		t.Errorf("pooled reliability: %+v", c)
 	}

@@ -42,6 +42,8 @@ func TestFixedPairsAreRankedByTheirFindingsThenByTheirOwnEvidence(t *testing.T) 
 	s.because("pair.repeat", "P01", 2, .0009) // less, honest
 	pay("m1", "c4", 20, 21)
 	pay("m1", "c5", 20) // once: no pair
+	pay("m1", "c6", 20)
+	s.pay("again", "m1", "c6", "20 11:00", 5000, 5) // a pair, but on one day
 	s.find("P01", "pair m1 c1", "22 10:00", 300, "m1c120 m1c121", "m1")
 	s.fraud("pair", "pair", "pair_ring", "P01", "m1", "c2", "20 10:00", "m1c220:1 m1c221:1 m1c222:1")
 	r, err := s.report(t)
@@ -56,8 +58,8 @@ func TestFixedPairsAreRankedByTheirFindingsThenByTheirOwnEvidence(t *testing.T) 
 	if diff := cmp.Diff([]PairNull{{"all", ratio(1, 3)}}, r.Pairs); diff != "" {
 		t.Errorf("honest pairs (-want +got):\n%s", diff)
 	}
-	if b := r.Boards[0]; b.Unit != "pair" || b.Items != 4 {
-		t.Errorf("%d %ss, want the four with two redemptions", b.Items, b.Unit)
+	if b := r.Boards[0]; b.Unit != "pair" || b.Items != 5 {
+		t.Errorf("%d %ss, want the five with two redemptions", b.Items, b.Unit)
 	}
 	if len(r.Rings) != 0 {
 		t.Errorf("a pair is no ring: %+v", r.Rings)
@@ -86,17 +88,18 @@ func TestFindingsBelowReviewAccuseNobody(t *testing.T) {
 	s.find("T01", "pair m2 c3", "20 11:00", 599, "r5", "m2")
 	s.find("T06", "merchant m2", "20 11:00", 599, "r5", "m2")
 	s.find("T02", "merchant m1", "20 10:01", 599, "r1 r2", "m1")
+	s.find("T02", "merchant m3", "20 12:40", 599, "r8 r9", "m3")
 	r, err := s.report(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h := r.Typologies[0].Delay.Hours; h[0] != .033 {
-		t.Errorf("found after %v h, want the finding at review", h)
+	if y := r.Typologies[0]; y.Delay.Hours[0] != .033 || y.Money.BeforeFen != 2500 {
+		t.Errorf("found after %v h, %d fen before settlement: want what the findings at review give", y.Delay.Hours, y.Money.BeforeFen)
 	}
 	if len(r.Rings) != 0 || r.PerDay.False != 0 || r.PerDay.Review != 2 || r.PerDay.Merchants != 0 || r.False.After != ratio(2, 3) {
 		t.Errorf("rings %v, findings %+v, false alarms %+v", r.Rings, r.PerDay, r.False)
 	}
-	s.find("T06", "merchant m2", "20 11:00", 850, "r5", "m2")
+	s.find("T06", "merchant m2", "20 11:00", 850, "r5 r6", "m2") // that r6 breaks a rule makes it no cash-out
 	if r, err = s.report(t); err != nil {
 		t.Fatal(err)
 	}

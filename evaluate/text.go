@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -207,7 +208,7 @@ func (m *Measure) String() string {
 // digits has so many that count, no exponent and at most five decimals.
 func digits(x float64, n int) string {
 	switch a := abs(x); {
-	case a >= 1000:
+	case a >= math.Pow10(n):
 		return fmt.Sprintf("%.0f", x)
 	case a > 0 && a < .001:
 		return fmt.Sprintf("%.5f", x)

@@ -41,13 +41,12 @@ func ByCount(e []float64, tests int, expected float64) []int {
 	return order[:n]
 }
 
-// descending are the indices by value, largest first, equals in order. What is no number is left out.
+// descending are the indices by value, largest first, equals in order, what is no number last: it is
+// never picked.
 func descending(e []float64) []int {
-	order := make([]int, 0, len(e))
-	for i, x := range e {
-		if !math.IsNaN(x) {
-			order = append(order, i)
-		}
+	order := make([]int, len(e))
+	for i := range e {
+		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(e[b], e[a]) })
 	return order
