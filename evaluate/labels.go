@@ -19,7 +19,6 @@ import (
 // vw.Hash of their ids, so a county's half a million look-alikes take some 20 MB.
 type Labels struct {
 	Placebo bool // the world holds no fraud
-	Seed    uint64
 	cases   []labelCase
 	fraud   map[uint64]fraudLabel
 	broken  map[uint64]uint8 // redemption → index into rules
@@ -47,10 +46,8 @@ type labelCase struct {
 	name, typology, family string
 	codes                  []string
 	merchants, customers   []uint64
-	pairs                  [][2]uint64 // merchant, customer
 	redemptions            []uint64
 	first                  vw.Millis
-	stake                  vw.Fen
 }
 
 // NoFraud are the labels of a world of which only that much is known: nothing in it is fraud.
@@ -163,8 +160,6 @@ func (r *labelReader) read() error {
 			}
 		case "placebo":
 			return json.UnmarshalDecode(r.dec, &l.Placebo)
-		case "seed":
-			return json.UnmarshalDecode(r.dec, &l.Seed)
 		default:
 			return r.dec.SkipValue()
 		}
@@ -262,10 +257,8 @@ func (r *labelReader) readCases() error {
 			Codes         []string `json:"codes"`
 			Customers     []string `json:"customers"`
 			Merchants     []string `json:"merchants"`
-			Pairs         [][3]any `json:"pairs"`
 			RedemptionIDs []string `json:"redemption_ids"`
 			First         string   `json:"first_fraud_at"`
-			Stake         int64    `json:"stake_fen"`
 		}
 		if err := json.UnmarshalDecode(r.dec, &in); err != nil {
 			return err
@@ -279,19 +272,9 @@ func (r *labelReader) readCases() error {
 			return fmt.Errorf("cases: %q is given twice", in.Case)
 		case err != nil:
 			return fmt.Errorf("cases: %q: first_fraud_at %q is no RFC 3339 time", in.Case, in.First)
-		case in.Stake < 0:
-			return fmt.Errorf("cases: %q: stake_fen must not be negative", in.Case)
 		}
 		c := labelCase{name: in.Case, typology: in.Typology, family: in.Family, codes: in.Codes, merchants: hashes(in.Merchants), customers: hashes(in.Customers),
-			redemptions: hashes(in.RedemptionIDs), first: vw.Millis(at.UnixMilli()), stake: vw.Fen(in.Stake)}
-		for _, p := range in.Pairs {
-			m, ok := p[0].(string)
-			u, also := p[1].(string)
-			if !ok || !also {
-				return fmt.Errorf("cases: %q: a pair is [merchant, customer, redemptions]", in.Case)
-			}
-			c.pairs = append(c.pairs, [2]uint64{vw.HashString(m), vw.HashString(u)})
-		}
+			redemptions: hashes(in.RedemptionIDs), first: vw.Millis(at.UnixMilli())}
 		r.cases[in.Case] = int32(len(r.labels.cases))
 		r.labels.cases = append(r.labels.cases, c)
 	}

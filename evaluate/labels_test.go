@@ -21,10 +21,10 @@ func TestLabelsAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := vw.HashString
-	if l.fraud[key("r1")].stake != 5 || l.rules[l.broken[key("r2")]] != "X-sum" || l.honest[key("r3")] != 3 || l.shops[key("m")] != 4 || !l.fillers[key("r4")] || !l.invalid[key("r5")] || l.Seed != 3 {
+	if l.fraud[key("r1")].stake != 5 || l.rules[l.broken[key("r2")]] != "X-sum" || l.honest[key("r3")] != 3 || l.shops[key("m")] != 4 || !l.fillers[key("r4")] || !l.invalid[key("r5")] {
 		t.Errorf("labels: %+v", l)
 	}
-	if c := l.cases[0]; c.name != "s-1" || c.pairs[0] != [2]uint64{key("m"), key("c")} || c.first != 1663639200000 {
+	if c := l.cases[0]; c.name != "s-1" || c.merchants[0] != key("m") || c.customers[0] != key("c") || c.first != 1663639200000 {
 		t.Errorf("case: %+v", c)
 	}
 }
@@ -38,7 +38,7 @@ func TestFaultyLabelsSayWhereAndWhat(t *testing.T) {
 		{"an unknown case", `"r1":{"case":"s-1"`, `"r1":{"case":"s-2"`, `l:6: redemptions: the case "s-2" is not among the cases`},
 		{"a redemption that is not labelled", `"redemption_ids":["r1"]`, `"redemption_ids":["r9"]`, `l:6: cases: "s-1" lists a redemption that redemptions does not label`},
 		{"negative money", `"stake_fen":5,"typology"`, `"stake_fen":-5,"typology"`, `l:3: redemptions: "r1": case is required`},
-		{"a word for a number", `"stake_fen":5}]`, `"stake_fen":"5"}]`, "l:2: "},
+		{"a word for a list", `"codes":["T01"]`, `"codes":"T01"`, "l:2: "},
 		{"no time", `"2022-09-20T10:00:00+08:00"`, `"yesterday"`, `l:2: cases: "s-1": first_fraud_at "yesterday" is no RFC 3339 time`},
 		{"fraud in a placebo", `"placebo": false`, `"placebo": true`, "l:6: placebo is true, but"},
 		{"a trailing comma", `"seed": 3`, `"seed": 3,`, "l:5: "},
