@@ -240,6 +240,14 @@ func TestVerdictsTeachWhatTells(t *testing.T) {
 	if again := learning(reports); !cmp.Equal(table, again) {
 		t.Errorf("again it is otherwise:\n%s", cmp.Diff(table, again))
 	}
+	// What is learned where one detector tells is of no use where the other does.
+	other := worldOfCases(7)
+	for _, x := range other.subjects {
+		x.evidence["tells"], x.evidence["noise"] = x.evidence["noise"], x.evidence["tells"]
+	}
+	if l := learning([]*Report{reports[0], other}); l[3].AP > .3 {
+		t.Errorf("average precision where it does not hold: %v", l[3].AP)
+	}
 	if learning(reports[:1]) != nil {
 		t.Error("one world cannot be held out")
 	}
