@@ -23,8 +23,8 @@ type customer struct {
 func (w *world) settle(o *Options) {
 	w.customers = make([]customer, o.Customers)
 	w.employers = max(2, o.Customers/45)
-	canteens := max(1, int(float64(o.Merchants)*shops[canteen].share))
-	slots := float64(o.Customers*len(w.cycles)*w.ClaimLimit) * (1 - w.p.waste)
+	canteens := max(1, int(float64(o.Merchants)*w.shops[canteen].share))
+	slots := float64(o.Customers*len(w.cycles)*w.ClaimLimit) * (1 - w.p[waste])
 	mean := min(.96, redemptionsAtOne*o.Scale*w.portion()/max(1, slots))
 	margin := min(mean, 1-mean)
 	head, size := 0, 0
@@ -37,8 +37,8 @@ func (w *world) settle(o *Options) {
 		r := w.chance(forCustomer, uint64(i), 0)
 		c := customer{head: int32(head), employer: -1, canteen: -1}
 		c.rate = float32(mean + margin*r.between(-1, 1))
-		c.shares = r.hit(.05) && i != head
-		if r.hit(.6) {
+		c.shares = r.hit(w.p[sharedDevices]) && i != head
+		if r.hit(w.p[employed]) {
 			c.employer = int32(r.below(w.employers))
 		}
 		if r.hit(25 * float64(canteens) / float64(o.Customers)) {
@@ -84,7 +84,10 @@ func (w *world) deviceOf(c int32) string {
 func (w *world) cardOf(c int32) string { return token('k', hash(w.seed, forCard, uint64(c), 0)) }
 
 // block tells an employer whose people eat and shop together (H10).
-func block(employer int32) bool { return employer%12 == 0 }
+func (w *world) block(employer int32) bool {
+	r := w.chance(forBanquet, uint64(employer), 999)
+	return employer == 0 || r.hit(w.p[blocks])
+}
 
 // haunt is one of the three shops near a block.
 func (w *world) haunt(employer int32, i int) (int32, bool) {

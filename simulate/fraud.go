@@ -97,7 +97,7 @@ func (g *generator) commit(names []string) {
 		}
 		for n := range max(1, int(math.Round(s.cases*float64(g.o.Merchants)/merchantsAtOne))) {
 			number++
-			f := &fraud{g: g, r: g.w.chance(forFraud, uint64(i), uint64(n)), typology: s.name, family: s.family, codes: s.codes, key: uint64(i)<<16 | uint64(n),
+			f := &fraud{g: g, r: g.w.chance(forFraud, uint64(i), uint64(g.attempt)<<32|uint64(n)), typology: s.name, family: s.family, codes: s.codes, key: uint64(i)<<16 | uint64(n),
 				name: fmt.Sprintf("%s-%d", s.name, number), busy: busy}
 			days := g.w.last - g.w.Start + 1
 			f.first = g.w.Start + f.r.below(max(1, days/2))

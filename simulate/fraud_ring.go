@@ -60,7 +60,7 @@ func (f *fraud) turn(accounts []int32, visit func(c int32, day int)) {
 	w := f.g.w
 	for day := f.first; day <= f.last; day++ {
 		for _, c := range accounts {
-			if f.r.hit(w.p.ring) && w.RoundOn(day) >= 0 && f.g.spareOf(c, w.cycleOn(day)) > 0 && f.r.hit(.5) {
+			if f.r.hit(w.p[ringDays]) && w.RoundOn(day) >= 0 && f.g.spareOf(c, w.cycleOn(day)) > 0 && f.r.hit(.5) {
 				visit(c, day)
 			}
 		}

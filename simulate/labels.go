@@ -133,7 +133,7 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 	w := g.w
 	out := bufio.NewWriterSize(to, 1<<20)
 	s := Summary{Counts: g.stage.counts, Redemptions: map[string]int{}, Cases: map[string]int{}, StakeFen: map[string]vw.Fen{},
-		Violations: map[string]int{}, LookAlikes: map[string]int{}, LookAlikeAll: len(b.marks), Merchants: len(w.merchants), Customers: len(w.customers)}
+		Violations: map[string]int{}, LookAlikes: map[string]int{}, LookAlikeAll: len(b.marks), Merchants: len(w.merchants), Customers: len(w.customers), Difficulty: g.difficulty}
 	shops := map[string][]string{}
 	for i := range w.merchants {
 		m := &w.merchants[i]
@@ -189,6 +189,7 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 	member("cases", cases)
 	member("counts", g.stage.counts)
 	member("days", w.last-w.Start+1)
+	member("difficulty", g.difficulty)
 	member("fillers", b.fillers)
 	member("hard_negative_merchants", shops)
 	out.WriteString(",\n\"hard_negatives\":{")
@@ -206,6 +207,7 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 	out.WriteByte('}')
 	member("malformed", g.stage.bad)
 	member("merchants", len(w.merchants))
+	member("nuisance", w.p.named())
 	member("placebo", g.o.NoFraud)
 	member("redemptions", b.labels)
 	member("scale", g.o.Scale)

@@ -47,10 +47,10 @@ func newShelf(w *world) shelf {
 	for k := range s.base {
 		s.base[k] = max(200, vw.Fen(r.lognormal(140, .6))*10)
 	}
-	for range r.among(5, 9) {
+	for range int(w.p[costShocks]) {
 		k := r.below(goods)
 		s.shock[k].day = w.Start + r.among(-12, 14)
-		s.shock[k].factor = 1 + r.between(.06, .18)
+		s.shock[k].factor = 1 + r.between(.05, w.p[shockSize])
 		s.shock[k].brand = r.hit(.4)
 		if s.shock[k].brand {
 			s.shock[k].day, s.shock[k].factor = w.Start-r.among(1, 4), 1+r.between(.05, .12)
@@ -67,9 +67,9 @@ func skuName(k int) (sku, name string) {
 	return fmt.Sprintf("S%03d", k+1), fmt.Sprintf("商品%03d", k+1)
 }
 
-// stocks tells whether a shop sells a SKU: about half of them.
+// stocks tells whether a shop sells a SKU.
 func (w *world) stocks(m *merchant, k int) bool {
-	return hash(w.seed, forPrice, uint64(m.index)<<8|uint64(k), 1)%100 < 55
+	return hash(w.seed, forPrice, uint64(m.index)<<8|uint64(k), 1)%1000 < uint64(1000*w.p[assortment])
 }
 
 // watchedBy are the goods of a shop whose shelf price is read.
@@ -98,7 +98,7 @@ func (w *world) price(m *merchant, k, day int) (charged, shown vw.Fen) {
 	}
 	period := (day - w.shelf.from) / 14
 	r := w.chance(forPromotion, uint64(m.index)<<8|uint64(k), uint64(period+1))
-	if r.hit(.06) {
+	if r.hit(w.p[promotions]) {
 		first := r.below(8)
 		if d := (day - w.shelf.from) % 14; d >= first && d < first+r.among(4, 6) {
 			p *= 1 - r.between(.08, .22)

@@ -81,14 +81,14 @@ func (w *world) visit(c int32, cycle, s int) (act, bool) {
 		return act{}, false
 	}
 	u := r.float()
-	if s > 0 && u < w.p.forgot*3 { // a third visit of three often has no first
+	if s > 0 && u < w.p[forgot]*3 { // a third visit of three often has no first
 		if lead, ok := w.visit(c, cycle, s-1); ok && lead.used {
-			a := w.follow(&lead, c, cycle, s, .5+r.exp(15))
+			a := w.follow(&lead, c, cycle, s, .5+r.exp(w.p[forgotMinutes]))
 			a.tags |= h2
 			return a, a.used
 		}
 	}
-	if s == 0 && who.head != c && u < w.p.family {
+	if s == 0 && who.head != c && u < w.p[paysBeside] {
 		if lead, ok := w.visit(who.head, cycle, 0); ok && lead.used {
 			a := w.follow(&lead, c, cycle, s, r.between(20, 180)/60)
 			a.tags |= h1
@@ -142,18 +142,18 @@ func (w *world) errand(c int32, cycle, s int) (act, bool) {
 		if a, yes := w.banquet(c, cycle, u < .2*8/45); yes {
 			return a, true
 		}
-	case who.canteen >= 0 && u < .42:
+	case who.canteen >= 0 && u < w.p[canteenShare]:
 		if all := w.kindOf[canteen]; len(all) > 0 {
 			m, ok, tags = all[int(who.canteen)%len(all)], true, h3
 		}
-	case who.employer >= 0 && block(who.employer) && u < .55:
+	case who.employer >= 0 && w.block(who.employer) && u < .55:
 		if m, ok = w.haunt(who.employer, r.below(3)); ok {
 			tags = h10
 		}
 	}
 	if !ok {
 		for _, p := range w.promos {
-			if since := day - w.merchants[p].openDay; since >= 0 && since < 3 && r.hit(.6/float64(len(w.kinds[w.merchants[p].category]))+.004) {
+			if since := day - w.merchants[p].openDay; since >= 0 && since < 3 && r.hit(w.p[openings]/float64(len(w.kinds[w.merchants[p].category]))+.004) {
 				m, ok = p, true
 				break
 			}
@@ -168,7 +168,7 @@ func (w *world) errand(c int32, cycle, s int) (act, bool) {
 	a, ok := w.purchase(&r, c, m, day)
 	a.key = w.slotKey(c, cycle, s)
 	a.tags |= tags
-	a.used = !r.hit(w.p.waste)
+	a.used = !r.hit(w.p[waste])
 	return a, ok
 }
 
@@ -208,7 +208,7 @@ func (w *world) purchase(r *chance, c, mi int32, day int) (act, bool) {
 	}
 	a.order = w.amount(r, m)
 	a.voucher = w.best(m.category, a.order)
-	if r.hit(w.p.lesser) {
+	if r.hit(w.p[lesser]) {
 		if n := w.reach(m.category, a.order); n > 1 {
 			a.voucher = tiers[r.below(n-1)]
 		}
@@ -257,10 +257,10 @@ func (w *world) moments(r *chance, m *merchant, day int) (claimed, at vw.Millis)
 	claimed = w.claimTime(r, m.category, day)
 	release := w.release(day)
 	closing := w.closing(m.index, day)
-	if r.hit(w.p.rush) {
+	if r.hit(w.p[rush]) {
 		at = claimed + minClaim + vw.Millis(r.exp(12)*float64(vw.Minute))
 	} else {
-		s := &shops[m.kind]
+		s := &w.shops[m.kind]
 		for range 6 {
 			h := s.peaks[r.below(2)] + s.width*r.norm()
 			if r.hit(.12) {
@@ -282,10 +282,10 @@ func (w *world) moments(r *chance, m *merchant, day int) (claimed, at vw.Millis)
 	return max(claimed, release), at
 }
 
-// claimTime follows the release, mean 20 minutes, until the stock of the day is out.
+// claimTime follows the release until the stock of the day is out.
 func (w *world) claimTime(r *chance, c vw.Category, day int) vw.Millis {
 	out := float64(w.stockOut(day, c))
-	mean := float64(20 * vw.Minute)
+	mean := w.p[claimMinutes] * float64(vw.Minute)
 	// Inverse of the exponential cut at the stock-out; the first seconds after the release are human.
 	t := -mean * math.Log(1-r.float()*(1-math.Exp(-out/mean)))
 	return w.release(day) + vw.Millis(t) + vw.Second
@@ -299,8 +299,8 @@ func (w *world) amount(r *chance, m *merchant) vw.Fen {
 		a := w.basketOf(r, m)
 		for _, t := range tiers {
 			threshold := w.Vouchers[t].Threshold
-			if a < threshold && float64(a) >= .85*float64(threshold) && r.hit(w.p.topUp) {
-				a = w.finish(r, m, vw.Fen(float64(threshold)*(1+r.exp(.03))))
+			if a < threshold && float64(a) >= w.p[topUpFrom]*float64(threshold) && r.hit(w.p[topUp]) {
+				a = w.finish(r, m, vw.Fen(float64(threshold)*(1+r.exp(w.p[topUpOver]))))
 				break
 			}
 		}
@@ -312,7 +312,7 @@ func (w *world) amount(r *chance, m *merchant) vw.Fen {
 }
 
 func (w *world) basketOf(r *chance, m *merchant) vw.Fen {
-	s := &shops[m.kind]
+	s := &w.shops[m.kind]
 	switch m.kind {
 	case petrol:
 		if r.hit(.7) {
@@ -348,7 +348,7 @@ func (w *world) basketOf(r *chance, m *merchant) vw.Fen {
 
 // finish rounds a sum as the shop's prices make it, upwards.
 func (w *world) finish(r *chance, m *merchant, a vw.Fen) vw.Fen {
-	s := &shops[m.kind]
+	s := &w.shops[m.kind]
 	switch u := r.float(); {
 	case u < s.whole:
 		return (a + 99) / 100 * 100
