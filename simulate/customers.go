@@ -15,6 +15,9 @@ type customer struct {
 	head     int32   // index of the household's first member; itself for a head
 	employer int32   // -1 for none
 	canteen  int32   // ordinal of the canteen one is a regular of, -1 for none
+	kin      int32   // shop of a relative, -1 for none
+	helped   int32   // shop whose staff operates for one, -1 for none
+	stocksUp int32   // shop where one buys for an own small trade, -1 for none
 	rate     float32 // probability that a claim of the limit is taken up
 	cluster  uint8
 	shares   bool // uses the household's device
@@ -23,6 +26,7 @@ type customer struct {
 func (w *world) settle(o *Options) {
 	w.customers = make([]customer, o.Customers)
 	w.employers = max(2, o.Customers/45)
+	w.staff = make([][]int32, w.employers)
 	canteens := max(1, int(float64(o.Merchants)*w.shops[canteen].share))
 	slots := float64(o.Customers*len(w.cycles)*w.ClaimLimit) * (1 - w.p[waste])
 	mean := min(.96, redemptionsAtOne*o.Scale*w.portion()/max(1, slots))
@@ -35,11 +39,12 @@ func (w *world) settle(o *Options) {
 		}
 		size--
 		r := w.chance(forCustomer, uint64(i), 0)
-		c := customer{head: int32(head), employer: -1, canteen: -1}
+		c := customer{head: int32(head), employer: -1, canteen: -1, kin: -1, helped: -1, stocksUp: -1}
 		c.rate = float32(mean + margin*r.between(-1, 1))
-		c.shares = r.hit(w.p[sharedDevices]) && i != head
+		c.shares = (r.hit(w.p[sharedDevices]) || w.onePhone(c.head)) && i != head
 		if r.hit(w.p[employed]) {
 			c.employer = int32(r.below(w.employers))
+			w.staff[c.employer] = append(w.staff[c.employer], int32(i))
 		}
 		if r.hit(25 * float64(canteens) / float64(o.Customers)) {
 			c.canteen = int32(r.below(canteens))
@@ -48,6 +53,12 @@ func (w *world) settle(o *Options) {
 		c.cluster = uint8(hr.below(clusters))
 		w.customers[i] = c
 	}
+}
+
+// onePhone tells a household that has one device between them (H1).
+func (w *world) onePhone(head int32) bool {
+	r := w.chance(forHousehold, uint64(head), 3)
+	return r.hit(w.p[onePhone])
 }
 
 // portion is the share of the campaign's days that is simulated.

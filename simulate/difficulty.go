@@ -35,7 +35,7 @@ type Difficulty struct {
 type Interesting struct {
 	Redemptions int     `json:"redemptions"`
 	Fraud       int     `json:"fraud"`
-	LookAlikes  int     `json:"look_alikes"` // honest with a tag other than H6 alone
+	LookAlikes  int     `json:"look_alikes"` // honest, with a tag that explains one of the marks
 	Share       float64 `json:"look_alike_share"`
 }
 
@@ -51,6 +51,37 @@ type NaiveRule struct {
 	AtK    float64 `json:"precision_at_k"`
 	Judged bool    `json:"judged"`
 	Passed bool    `json:"passed"`
+}
+
+// marks are the rules that mark a redemption, by bit.
+type marks uint8
+
+const (
+	byGap = iota // same pair within 30 minutes
+	byAmount
+	byCount  // four of a pair
+	byPrice  // at a shop where three goods cost 15 % more
+	byCrowd  // eight payments in ten minutes
+	byDevice // three accounts on a device
+)
+
+// excuses are the honest reasons for each mark. What has a tag for another reason does not count.
+var excuses = [...]tag{
+	byGap:    h1 | h2 | h3 | h5 | h10 | h13 | h14 | h15,
+	byAmount: h2 | h3 | h4 | h5 | h8 | h13 | h15,
+	byCount:  h3 | h5 | h10 | h13 | h14 | h16,
+	byPrice:  h9 | h17,
+	byCrowd:  h3 | h6 | h7 | h8 | h10 | h15,
+	byDevice: h1 | h16,
+}
+
+func (m marks) excusedBy(t tag) bool {
+	for rule, why := range excuses {
+		if m>>rule&1 == 1 && t&why != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // glimpse is what a naive rule sees of a redemption, and the truth about it.
@@ -127,7 +158,7 @@ func (w *world) measure(seen []glimpse) Difficulty {
 	slices.SortFunc(seen, func(a, b glimpse) int {
 		return cmp.Or(cmp.Compare(a.merchant, b.merchant), cmp.Compare(a.customer, b.customer), cmp.Compare(a.at, b.at))
 	})
-	marked := make([]bool, len(seen))
+	marked := make([]marks, len(seen))
 	goods := w.rises(seen, marked)
 	rules := []NaiveRule{
 		NaiveRule{Rule: "same pair within 30 minutes", Family: "split", Entity: "customer, merchant and day"}.of(baskets30(seen, marked), splitting),
@@ -143,14 +174,14 @@ func (w *world) measure(seen []glimpse) Difficulty {
 	}
 	d.Passed = d.Passed && d.Judged
 	for i := range seen {
-		if !marked[i] {
+		if marked[i] == 0 {
 			continue
 		}
 		d.Interesting.Redemptions++
 		switch {
 		case seen[i].family != honest:
 			d.Interesting.Fraud++
-		case seen[i].tags&^h6 != 0:
+		case marked[i].excusedBy(seen[i].tags):
 			d.Interesting.LookAlikes++
 		}
 	}
@@ -241,12 +272,14 @@ func worst(seen []glimpse, first family) family {
 
 // baskets30 ranks customer-merchant-days by whether two payments lie within 30 minutes. Bills cut over
 // several accounts are out of the rule's sight.
-func baskets30(seen []glimpse, marked []bool) (all []ranked) {
+func baskets30(seen []glimpse, marked []marks) (all []ranked) {
 	runs(seen, func(a, b *glimpse) bool { return samePair(a, b) && a.day == b.day }, func(from, to int) {
 		x := ranked{0, worst(seen[from:to], splitting)}
 		for i := from + 1; i < to; i++ {
 			if seen[i].at-seen[i-1].at <= 30*vw.Minute {
-				x.score, marked[i-1], marked[i] = 1, true, true
+				x.score = 1
+				marked[i-1] |= 1 << byGap
+				marked[i] |= 1 << byGap
 			}
 		}
 		if seen[from].spread {
@@ -259,12 +292,12 @@ func baskets30(seen []glimpse, marked []bool) (all []ranked) {
 
 // huggers ranks merchants with ten redemptions or more by how many lie just above the threshold, as a
 // z-score against the pooled share.
-func huggers(seen []glimpse, marked []bool) (all []ranked) {
+func huggers(seen []glimpse, marked []marks) (all []ranked) {
 	pooled := 0.0
 	for i := range seen {
 		if seen[i].near {
 			pooled++
-			marked[i] = true
+			marked[i] |= 1 << byAmount
 		}
 	}
 	pooled /= float64(max(1, len(seen)))
@@ -283,11 +316,11 @@ func huggers(seen []glimpse, marked []bool) (all []ranked) {
 }
 
 // pairCounts ranks pairs by their redemptions; four mark them.
-func pairCounts(seen []glimpse, marked []bool) (all []ranked) {
+func pairCounts(seen []glimpse, marked []marks) (all []ranked) {
 	runs(seen, samePair, func(from, to int) {
 		all = append(all, ranked{float64(to - from), worst(seen[from:to], pairing)})
 		for i := from; i < to && to-from >= 4; i++ {
-			marked[i] = true
+			marked[i] |= 1 << byCount
 		}
 	})
 	return all
@@ -296,7 +329,7 @@ func pairCounts(seen []glimpse, marked []bool) (all []ranked) {
 // rises ranks the goods of shops whose shelves are read by the most they cost above their least price
 // in the week before the start. It marks what is bought where three goods are 15 % dearer. Shops that are
 // dearer at the till only are out of the rule's sight.
-func (w *world) rises(seen []glimpse, marked []bool) (all []ranked) {
+func (w *world) rises(seen []glimpse, marked []marks) (all []ranked) {
 	dear := map[[2]int32]bool{}
 	for i := range w.merchants {
 		m := &w.merchants[i]
@@ -332,7 +365,7 @@ func (w *world) rises(seen []glimpse, marked []bool) (all []ranked) {
 	}
 	for i := range seen {
 		if dear[[2]int32{seen[i].merchant, seen[i].day}] {
-			marked[i] = true
+			marked[i] |= 1 << byPrice
 		}
 	}
 	return all
@@ -340,7 +373,7 @@ func (w *world) rises(seen []glimpse, marked []bool) (all []ranked) {
 
 // crowds marks what is bought in a rush, eight payments at one merchant within ten minutes, and with a
 // device of three accounts.
-func crowds(seen []glimpse, marked []bool) {
+func crowds(seen []glimpse, marked []marks) {
 	accounts := map[uint32][]int32{}
 	order := make([]int, len(seen))
 	for i := range seen {
@@ -357,13 +390,13 @@ func crowds(seen []glimpse, marked []bool) {
 		first, last := &seen[order[i-crowd+1]], &seen[order[i]]
 		if first.merchant == last.merchant && last.at-first.at <= 10*vw.Minute {
 			for _, j := range order[i-crowd+1 : i+1] {
-				marked[j] = true
+				marked[j] |= 1 << byCrowd
 			}
 		}
 	}
 	for i := range seen {
 		if len(accounts[seen[i].device]) >= 3 {
-			marked[i] = true
+			marked[i] |= 1 << byDevice
 		}
 	}
 }

@@ -26,17 +26,17 @@ func schemes() []scheme {
 	cash := []string{"T04", "T05", "T06", "T02", "T16"}
 	prices := []string{"T19", "T20", "T21"}
 	return []scheme{
-		{"split", "s1", "split", []string{"T01"}, 8, vw.Bilingual{Zh: "分单：同一账户，金额正好", En: "one bill cut at exact thresholds, same account"}, splitExact},
-		{"split-jittered", "s2", "split", []string{"T01"}, 8, vw.Bilingual{Zh: "分单：金额与间隔打散、梯度用券", En: "cut with jittered amounts and gaps, or a ladder of tiers"}, splitJittered},
+		{"split", "s1", "split", []string{"T01"}, 10, vw.Bilingual{Zh: "分单：同一账户，金额正好", En: "one bill cut at exact thresholds, same account"}, splitExact},
+		{"split-jittered", "s2", "split", []string{"T01"}, 10, vw.Bilingual{Zh: "分单：金额与间隔打散、梯度用券", En: "cut with jittered amounts and gaps, or a ladder of tiers"}, splitJittered},
 		{"split-accounts", "", "split", []string{"T01"}, 3, vw.Bilingual{Zh: "分单：一单拆给共用设备、卡或收银台的多个账户", En: "one bill cut over accounts that share a device, card or till"}, splitAccounts},
 		{"cashout-burst", "s5", "cashout", cash, 3, vw.Bilingual{Zh: "套现：晚间集中、满档、金额正好", En: "cash-out in evening bursts, top tier, exact amounts"}, cashoutBurst},
 		{"cashout-mixed", "s6", "cashout", cash, 3, vw.Bilingual{Zh: "套现：金额打散、正常时段", En: "cash-out with jittered amounts at normal hours"}, cashoutMixed},
 		{"cashout-owner", "", "cashout", cash, 2, vw.Bilingual{Zh: "商户自刷：店主、店员与熟客，强度低", En: "owner, staff and returning friends, at low intensity"}, cashoutOwner},
 		{"refund-loop", "", "cashout", []string{"T16", "T04", "T06"}, 2, vw.Bilingual{Zh: "退款套利：核销后退款，券值留存", En: "redeem, refund later, keep the voucher's value"}, refundLoop},
-		{"pair", "", "pair_ring", []string{"P01"}, 5, vw.Bilingual{Zh: "固定搭档：同一顾客的券都在同一商户核销", En: "a fixed partner redeems everything at one merchant"}, pairUp},
+		{"pair", "", "pair_ring", []string{"P01"}, 8, vw.Bilingual{Zh: "固定搭档：同一顾客的券都在同一商户核销", En: "a fixed partner redeems everything at one merchant"}, pairUp},
 		{"ring", "s9", "pair_ring", []string{"P01", "T10"}, 2, vw.Bilingual{Zh: "团伙：四家商户与一批账户轮转", En: "four merchants and a crowd of accounts take turns"}, ring},
 		{"device-farm", "", "pair_ring", []string{"T10", "P01"}, 2, vw.Bilingual{Zh: "设备聚集：少数设备、许多账户、一两家店", En: "few devices, many accounts, one or two shops"}, deviceFarm},
-		{"price-raise", "s12", "price", prices, 2, vw.Bilingual{Zh: "先提后用：开券前数日提价", En: "prices raised in the days before the start"}, priceRaise},
+		{"price-raise", "s12", "price", prices, 3, vw.Bilingual{Zh: "先提后用：开券前数日提价", En: "prices raised in the days before the start"}, priceRaise},
 		{"raise-then-discount", "", "price", []string{"T20", "T19"}, 1, vw.Bilingual{Zh: "先提后降：虚构原价", En: "an inflated reference price is struck through"}, raiseThenDiscount},
 		{"surcharge", "", "price", []string{"T21", "T19"}, 1, vw.Bilingual{Zh: "用券加价：用券者价高", En: "dearer for those who show a voucher"}, surcharge},
 		{"fuel-cap", "", "price", []string{"T22"}, 1, vw.Bilingual{Zh: "油价超限：高于最高零售价", En: "fuel sold above the ceiling"}, fuelCap},
@@ -110,12 +110,12 @@ func (g *generator) commit(names []string) {
 	}
 }
 
-// size tells how much smaller a case is in a small world, so that fraud keeps its share, and how much
-// larger where merchants are busier.
+// size tells how much smaller a case is in a small world, which has one case of everything, so that fraud
+// keeps its share, and how much larger where merchants are busier.
 func (f *fraud) size(n int) int {
 	o := f.g.o
 	busier := math.Max(1, o.Scale*merchantsAtOne/float64(o.Merchants))
-	s := math.Min(1, math.Max(.25, o.Scale)) * math.Sqrt(busier) * f.intensity
+	s := math.Min(1, math.Max(.25, math.Sqrt(o.Scale))) * math.Sqrt(busier) * f.intensity
 	return max(2, int(math.Round(float64(n)*s)))
 }
 
@@ -138,7 +138,7 @@ func (f *fraud) shop(kinds ...kind) *merchant {
 			continue
 		}
 		m := &w.merchants[all[f.r.below(len(all))]]
-		if m.barDay == 0 && m.openDay == 0 && !f.busy[m.index] && len(w.tiers[m.category]) > 0 {
+		if m.barDay == 0 && m.openDay == 0 && !m.giant && !f.busy[m.index] && len(w.tiers[m.category]) > 0 {
 			f.busy[m.index] = true
 			return m
 		}

@@ -141,7 +141,7 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 		for _, x := range []struct {
 			is  bool
 			tag tag
-		}{{m.kind == fixedPrice, h5}, {m.openDay > 0, h7}, {m.sale, h9}, {m.street, h11}} {
+		}{{m.kind == fixedPrice, h5}, {m.openDay > 0, h7}, {m.sale, h9}, {m.street, h11}, {m.giant, h15}, {m.twoLists, h17}} {
 			if x.is {
 				t |= x.tag
 			}

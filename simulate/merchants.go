@@ -101,6 +101,8 @@ type merchant struct {
 	factor     float64
 	posts      bool // shelf prices reach the stream
 	sale       bool // H9: a sale that ended just before the campaign
+	giant      bool // many times the usual size, with a flash sale (H15)
+	twoLists   bool // those who buy by the dozen pay less (H17)
 	raise      *raise
 }
 
@@ -140,7 +142,6 @@ func (w *world) open(n int) {
 		w.kinds[m.category] = append(w.kinds[m.category], int32(i))
 		w.kindOf[m.kind] = append(w.kindOf[m.kind], int32(i))
 	}
-	w.layDemand()
 }
 
 func (w *world) newMerchant(i int32, k kind) merchant {
@@ -200,6 +201,7 @@ func (w *world) newMerchant(i int32, k kind) merchant {
 		}
 		m.posts = r.hit(.6)
 		m.sale = r.hit(w.p[endedSales])
+		m.twoLists = r.hit(w.p[twoLists])
 	}
 	if k == petrol {
 		m.posts = true

@@ -50,6 +50,18 @@ const (
 	shockSize                        // … at most by, share
 	promotions                       // goods on promotion, share a fortnight
 	assortment                       // goods a shop stocks, share
+	canteenTwice                     // H3: a regular comes twice on a day, probability
+	onePhone                         // H1: households with one device, share
+	forgotExact                      // H2: … and reaches a threshold to the fen, probability
+	banquets                         // H8: a firm eats out, probability a cycle
+	outings                          // H10: people of a block go together, probability
+	kinShare                         // H14: visits of an owner's relatives that go to the owner's shop, share
+	helpingShops                     // H16: shops whose staff helps with its own device, share
+	wholesalers                      // H13: small traders among the customers, share
+	giantSize                        // H15: size of the giant, times the median shop
+	flashPull                        // H15: customers that a flash sale draws, share
+	twoLists                         // H17: shops with two price lists, share
+	marketShock                      // H9: rise of a whole shelf of goods in all shops
 	ringDays                         // days a ring's account is at work, share
 	parameterCount
 )
@@ -99,11 +111,23 @@ var parameters = [parameterCount]struct {
 	blocks:          {"blocks", .05, .12},
 	openings:        {"openings", .4, .9},
 	streets:         {"streets", .02, .045},
-	endedSales:      {"ended_sales", .15, .35},
+	endedSales:      {"ended_sales", .12, .3},
 	costShocks:      {"cost_shocks", 5, 10},
 	shockSize:       {"shock_size", .12, .22},
-	promotions:      {"promotions", .03, .09},
+	promotions:      {"promotions", .02, .07},
 	assortment:      {"assortment", .45, .65},
+	canteenTwice:    {"canteen_twice", .1, .3},
+	onePhone:        {"one_phone", .03, .08},
+	forgotExact:     {"forgot_exact", .15, .35},
+	banquets:        {"banquets", .1, .3},
+	outings:         {"outings", .3, .6},
+	kinShare:        {"kin_share", .15, .3},
+	helpingShops:    {"helping_shops", .006, .015},
+	wholesalers:     {"wholesalers", .003, .008},
+	giantSize:       {"giant_size", 12, 25},
+	flashPull:       {"flash_pull", .012, .03},
+	twoLists:        {"two_lists", .08, .2},
+	marketShock:     {"market_shock", .06, .16},
 	ringDays:        {"ring_days", .45, .65},
 }
 

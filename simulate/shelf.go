@@ -56,6 +56,12 @@ func newShelf(w *world) shelf {
 			s.shock[k].day, s.shock[k].factor = w.Start-r.among(1, 4), 1+r.between(.05, .12)
 		}
 	}
+	// The whole market: a shelf of goods gets dearer at once, as vegetables do before a holiday.
+	first, day, factor := r.below(goods), w.Start+r.among(-6, 14), 1+w.p[marketShock]
+	for i := range r.among(6, 10) {
+		sh := &s.shock[(first+i)%goods]
+		sh.day, sh.factor, sh.brand = day, factor, false
+	}
 	s.cap = litreFen + vw.Fen(r.among(-20, 30))
 	for day := s.from; day <= w.last+14; day += 14 {
 		s.steps = append(s.steps, r.among(-25, 25))
@@ -70,6 +76,16 @@ func skuName(k int) (sku, name string) {
 // stocks tells whether a shop sells a SKU.
 func (w *world) stocks(m *merchant, k int) bool {
 	return hash(w.seed, forPrice, uint64(m.index)<<8|uint64(k), 1)%1000 < uint64(1000*w.p[assortment])
+}
+
+// dearSince tells whether a cost or a brand rose within the last ten days.
+func (s *shelf) dearSince(day int) bool {
+	for k := range s.shock {
+		if sh := &s.shock[k]; sh.factor > 0 && day >= sh.day && day < sh.day+10 {
+			return true
+		}
+	}
+	return false
 }
 
 // watchedBy are the goods of a shop whose shelf price is read.

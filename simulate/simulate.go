@@ -128,6 +128,7 @@ type generator struct {
 	listed  map[int32]bool // 爱心 beneficiaries
 	notes   map[int][]note // registry changes, complaints, lists by day
 
+	diary      diary
 	attempt    int // of drawing the fraud
 	difficulty Difficulty
 }
@@ -199,28 +200,51 @@ func (g *generator) day(day int) {
 // trade is what customers do of themselves on a day.
 func (g *generator) trade(day int, do func(*act)) {
 	w := g.w
-	if i := w.cycleOn(day); i >= 0 && w.RoundOn(day) >= 0 {
-		round := w.RoundOn(day)
-		for c := range w.customers {
+	cycle, round := w.cycleOn(day), w.RoundOn(day)
+	if cycle < 0 || round < 0 {
+		return
+	}
+	for _, e := range g.diary.of(w, cycle, day) {
+		a, _ := w.visit(e.customer, cycle, int(e.slot))
+		a.voucherKey = a.key
+		if a.used {
+			category := w.Vouchers[a.voucher].Category
+			spent := &g.spent[round][category]
+			// 2 % of the pool are left to what is planned beside.
+			if *spent+a.discount > w.Rounds[round].Budget[category]*98/100 {
+				continue
+			}
+			*spent += a.discount
+		}
+		do(&a)
+	}
+}
+
+// diary says who has a visit on which day of a cycle, so that a day need not ask everybody.
+type diary struct {
+	cycle int // 1-based, 0 for none
+	days  [][]entry
+}
+
+type entry struct {
+	customer int32
+	slot     uint8
+}
+
+// of lists the visits of a day by customer and slot.
+func (d *diary) of(w *world, cycle, day int) []entry {
+	c := &w.cycles[cycle]
+	if d.cycle != cycle+1 {
+		*d = diary{cycle: cycle + 1, days: make([][]entry, c.to-c.from+1)}
+		for who := range w.customers {
 			for s := range w.ClaimLimit {
-				a, ok := w.visit(int32(c), i, s)
-				if !ok || a.day != day {
-					continue
+				if a, ok := w.visit(int32(who), cycle, s); ok && a.day >= c.from && a.day <= c.to {
+					d.days[a.day-c.from] = append(d.days[a.day-c.from], entry{int32(who), uint8(s)})
 				}
-				a.voucherKey = a.key
-				if a.used {
-					category := w.Vouchers[a.voucher].Category
-					spent := &g.spent[round][category]
-					// 2 % of the pool are left to what is planned beside.
-					if *spent+a.discount > w.Rounds[round].Budget[category]*98/100 {
-						continue
-					}
-					*spent += a.discount
-				}
-				do(&a)
 			}
 		}
 	}
+	return d.days[day-c.from]
 }
 
 // perform writes an act's claim, redemption and refund.

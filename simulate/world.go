@@ -28,6 +28,13 @@ type world struct {
 	merchants []merchant
 	honest    int // merchants[:honest] were there before any fraud
 	employers int
+	staff     [][]int32 // customers by employer
+	flash     struct {  // H15
+		merchant int32
+		day      int
+		at       vw.Millis
+		deals    []vw.Fen
+	}
 	favourite [][]float64 // [cluster*Categories+category] cumulative weight of byCategory
 	anywhere  [vw.Categories][]float64
 	kinds     [vw.Categories][]int32 // merchant indices by category
@@ -55,6 +62,9 @@ func newWorld(o *Options) *world {
 	w.settle(o)
 	w.shelf = newShelf(w)
 	w.open(o.Merchants)
+	w.crown()
+	w.layDemand()
+	w.acquaint()
 	day := w.Start + r.among(2, max(2, w.last-w.Start-1))
 	w.outage.from = w.midnight(day) + vw.Millis([]int{11*60 + 40, 17*60 + 40}[r.below(2)]+r.below(50))*vw.Minute
 	w.outage.to = w.outage.from + vw.Millis(w.p[outageMinutes]*float64(vw.Minute))
