@@ -29,7 +29,9 @@ func (w *world) settle(o *Options) {
 	w.staff = make([][]int32, w.employers)
 	canteens := max(1, int(float64(o.Merchants)*w.shops[canteen].share))
 	slots := float64(o.Customers*len(w.cycles)*w.ClaimLimit) * (1 - w.p[waste])
-	mean := min(.96, redemptionsAtOne*o.Scale*w.portion()/max(1, slots))
+	mean := redemptionsAtOne * o.Scale * w.portion() / max(1, slots)
+	asleep := min(w.p[noClaim], max(0, 1-mean/.85)) // fewer where the campaign needs everybody
+	mean = min(.96, mean/(1-asleep))
 	margin := min(mean, 1-mean)
 	head, size := 0, 0
 	for i := range w.customers {
@@ -40,7 +42,9 @@ func (w *world) settle(o *Options) {
 		size--
 		r := w.chance(forCustomer, uint64(i), 0)
 		c := customer{head: int32(head), employer: -1, canteen: -1, kin: -1, helped: -1, stocksUp: -1}
-		c.rate = float32(mean + margin*r.between(-1, 1))
+		if c.rate = float32(mean + margin*r.between(-1, 1)); r.hit(asleep) {
+			c.rate = 0
+		}
 		c.shares = (r.hit(w.p[sharedDevices]) || w.onePhone(c.head)) && i != head
 		if r.hit(w.p[employed]) {
 			c.employer = int32(r.below(w.employers))

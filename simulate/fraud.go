@@ -113,10 +113,13 @@ func (g *generator) commit(names []string) {
 // size tells how much smaller a case is in a small world, which has one case of everything, so that fraud
 // keeps its share, and how much larger where merchants are busier.
 func (f *fraud) size(n int) int {
-	o := f.g.o
-	busier := math.Max(1, o.Scale*merchantsAtOne/float64(o.Merchants))
-	s := math.Min(1, math.Max(.25, math.Sqrt(o.Scale))) * math.Sqrt(busier) * f.intensity
+	s := math.Min(1, math.Max(.25, math.Sqrt(f.g.o.Scale))) * f.busier() * f.intensity
 	return max(2, int(math.Round(float64(n)*s)))
+}
+
+// busier is how many times more trade a merchant has than in a world of scale 1.
+func (f *fraud) busier() float64 {
+	return math.Max(1, f.g.o.Scale*merchantsAtOne/float64(f.g.o.Merchants))
 }
 
 // day draws a day of activity that lies in a round.

@@ -12,6 +12,7 @@ const (
 	rainVolume                       // volume of rainy days, times
 	claimMinutes                     // mean minutes from release to claim
 	stockOutMinutes                  // latest stock-out, minutes after the release
+	noClaim                          // people who never claim, share
 	rush                             // redeemed soon after the claim, share
 	waste                            // claimed and never used, share
 	topUp                            // tops a basket up to the next threshold, probability
@@ -78,6 +79,7 @@ var parameters = [parameterCount]struct {
 	rainVolume:      {"rain_volume", .7, .9},
 	claimMinutes:    {"claim_minutes", 12, 30},
 	stockOutMinutes: {"stock_out_minutes", 45, 90},
+	noClaim:         {"no_claim", .25, .45},
 	rush:            {"rush", .08, .16},
 	waste:           {"waste", .15, .25},
 	topUp:           {"top_up", .25, .45},
