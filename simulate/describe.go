@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	vw "voucherwatch"
@@ -46,6 +47,16 @@ func (d *Difficulty) describe(t io.Writer) {
 	fmt.Fprintf(t, "被规则点到 marked by a rule\t%d\t欺诈 fraud %d\t疑似而正当 look-alikes %d (%.0f %%)\n", i.Redemptions, i.Fraud, i.LookAlikes, 100*i.Share)
 }
 
+// Describe writes how hard the world is as a table.
+func (d *Difficulty) Describe(to io.Writer) error {
+	t := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
+	d.describe(t)
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("write difficulty: %w", err)
+	}
+	return nil
+}
+
 // Describe writes the summary as a table.
 func (s *Summary) Describe(to io.Writer) error {
 	t := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
@@ -64,7 +75,7 @@ func (s *Summary) Describe(to io.Writer) error {
 		fmt.Fprintf(t, "  %s\t%d\n", v.rule, s.Violations[v.rule])
 	}
 	fmt.Fprintf(t, "欺诈 fraud\t核销 redemptions\t案件 cases\t涉及补贴 at stake\n")
-	for _, y := range Typologies() {
+	for _, y := range slices.Concat(Typologies(), HeldOutTypologies(), AdaptiveTypologies()) {
 		if n := s.Cases[y.Name]; n > 0 {
 			fmt.Fprintf(t, "  %s\t%d\t%d\t%s\t%s\n", y.Name, s.Redemptions[y.Name], n, s.StakeFen[y.Name].Yuan(), y.Text.Zh)
 		}

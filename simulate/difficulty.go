@@ -86,6 +86,7 @@ func (m marks) excusedBy(t tag) bool {
 
 // glimpse is what a naive rule sees of a redemption, and the truth about it.
 type glimpse struct {
+	key                uint64
 	at                 vw.Millis
 	customer, merchant int32
 	device             uint32
@@ -114,7 +115,7 @@ func familyNamed(s string) family {
 // glance is the glimpse of an act.
 func (w *world) glance(a *act) glimpse {
 	v := &w.Vouchers[a.voucher]
-	g := glimpse{at: a.at, customer: a.customer, merchant: a.merchant, day: int32(a.day), tags: a.tags,
+	g := glimpse{key: a.key, at: a.at, customer: a.customer, merchant: a.merchant, day: int32(a.day), tags: a.tags,
 		near: !v.Balance && a.order >= v.Threshold && a.order*100 <= v.Threshold*101}
 	device := a.face.device
 	if device == "" {
@@ -155,9 +156,7 @@ func (g *generator) rehearse(honest []glimpse) (seen []glimpse, n int) {
 // measure runs the naive rules over a world.
 func (w *world) measure(seen []glimpse) Difficulty {
 	seen = slices.Clone(seen)
-	slices.SortFunc(seen, func(a, b glimpse) int {
-		return cmp.Or(cmp.Compare(a.merchant, b.merchant), cmp.Compare(a.customer, b.customer), cmp.Compare(a.at, b.at))
-	})
+	sortGlimpses(seen)
 	marked := make([]marks, len(seen))
 	goods := w.rises(seen, marked)
 	rules := []NaiveRule{
@@ -197,6 +196,13 @@ func (d *Difficulty) miss() (sum float64) {
 		sum += d.Rules[i].miss()
 	}
 	return sum
+}
+
+// sortGlimpses puts pairs together and their payments in order of time.
+func sortGlimpses(seen []glimpse) {
+	slices.SortFunc(seen, func(a, b glimpse) int {
+		return cmp.Or(cmp.Compare(a.merchant, b.merchant), cmp.Compare(a.customer, b.customer), cmp.Compare(a.at, b.at), cmp.Compare(a.key, b.key))
+	})
 }
 
 // ranked is an entity under a rule. What is fraud of another family is left out.
@@ -372,8 +378,8 @@ func (w *world) rises(seen []glimpse, marked []marks) (all []ranked) {
 }
 
 // crowds marks what is bought in a rush, eight payments at one merchant within ten minutes, and with a
-// device of three accounts.
-func crowds(seen []glimpse, marked []marks) {
+// device of three accounts. It ranks nothing.
+func crowds(seen []glimpse, marked []marks) []ranked {
 	accounts := map[uint32][]int32{}
 	order := make([]int, len(seen))
 	for i := range seen {
@@ -399,4 +405,5 @@ func crowds(seen []glimpse, marked []marks) {
 			marked[i] |= 1 << byDevice
 		}
 	}
+	return nil
 }

@@ -75,7 +75,7 @@ func pairUp(f *fraud) bool {
 		return false
 	}
 	f.first, f.last = w.Start+f.r.below(4), w.last
-	missed := f.r.between(.05, .45)
+	missed := f.r.between(.05, .35)
 	for _, c := range f.members(int(float64(f.r.among(1, 3)) * f.busier())) {
 		for i, cy := range w.cycles {
 			last := 0

@@ -30,7 +30,9 @@ type Case struct {
 	Customers     []string `json:"customers"`
 	Family        string   `json:"family"`
 	FirstFraudAt  string   `json:"first_fraud_at"`
+	HeldOut       bool     `json:"held_out,omitzero"` // of a form that is kept out of every tuning
 	Merchants     []string `json:"merchants"`
+	Moves         []Move   `json:"moves,omitempty"` // of a gang that learns, by day
 	Pairs         []Pair   `json:"pairs"`
 	RaisedOn      string   `json:"raised_on,omitzero"`
 	RedemptionIDs []string `json:"redemption_ids"` // in order of time
@@ -152,6 +154,9 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 	}
 	cases := make([]Case, 0, len(b.cases))
 	for _, f := range b.cases {
+		if len(f.acts) == 0 {
+			continue // a gang that never came to act
+		}
 		c := f.sum(w)
 		cases = append(cases, c)
 		s.Cases[c.Typology]++

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"math"
+	"slices"
 
 	vw "voucherwatch"
 )
@@ -13,7 +14,9 @@ func (w *world) acquaint() {
 	for i := range w.merchants {
 		for _, o := range w.merchants[i].owners {
 			for c := w.customers[o].head; int(c) < len(w.customers) && w.customers[c].head == w.customers[o].head; c++ {
-				w.customers[c].kin = int32(i)
+				if !slices.Contains(w.merchants[i].owners, c) { // owners themselves have no business there
+					w.customers[c].kin = int32(i)
+				}
 			}
 		}
 	}
@@ -49,7 +52,12 @@ func (w *world) crown() {
 	}
 	r := w.chance(forTies, 0, 0)
 	giant := &w.merchants[all[0]]
-	giant.size, giant.giant, giant.openDay, giant.barDay, giant.cashiers = w.p[giantSize], true, 0, 0, 20
+	rest := 0.0
+	for _, i := range all[1:] {
+		rest += w.merchants[i].size
+	}
+	giant.size = max(1, min(w.p[giantSize], rest/4)) // a fifth of a small county's supermarkets
+	giant.giant, giant.openDay, giant.barDay, giant.cashiers = true, 0, 0, 20
 	for t := len(giant.terminals); t < 12; t++ {
 		giant.terminals = append(giant.terminals, digits(hash(w.seed, forTies, 1, uint64(t)), 8))
 	}

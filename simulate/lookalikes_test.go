@@ -10,23 +10,6 @@ import (
 	vw "voucherwatch"
 )
 
-func TestLookAlikesAreAThirdOfWhatTheNaiveRulesMark(t *testing.T) {
-	for seed := uint64(1); seed <= 6; seed++ {
-		_, labels, s := run(t, Options{Seed: seed})
-		if i := s.Difficulty.Interesting; i.Share < .3 || i.Fraud*10 < i.Redemptions {
-			t.Errorf("seed %d: of %d marked redemptions %d are look-alikes and %d fraud", seed, i.Redemptions, i.LookAlikes, i.Fraud)
-		}
-		for _, tag := range tagNames {
-			if s.LookAlikes[tag] == 0 && tag != "H12" { // an outage may hit a quiet quarter of an hour
-				t.Errorf("seed %d: no %s", seed, tag)
-			}
-		}
-		if len(labels) == 0 {
-			t.Fatal("no labels")
-		}
-	}
-}
-
 func TestOnlyATagThatExplainsAMarkExcusesIt(t *testing.T) {
 	for _, tt := range []struct {
 		marks marks

@@ -99,10 +99,12 @@ type merchant struct {
 	bar        bar
 	street     bool // H11
 	factor     float64
-	posts      bool // shelf prices reach the stream
-	sale       bool // H9: a sale that ended just before the campaign
-	giant      bool // many times the usual size, with a flash sale (H15)
-	twoLists   bool // those who buy by the dozen pay less (H17)
+	posts      bool    // shelf prices reach the stream
+	sale       bool    // H9: a sale that ended just before the campaign
+	giant      bool    // many times the usual size, with a flash sale (H15)
+	twoLists   bool    // those who buy by the dozen pay less (H17)
+	delivers   bool    // takes orders online
+	cover      float64 // service charge for everybody, share of the bill
 	raise      *raise
 }
 
@@ -205,6 +207,10 @@ func (w *world) newMerchant(i int32, k kind) merchant {
 	}
 	if k == petrol {
 		m.posts = true
+	}
+	m.delivers = (k == dining || k == supermarket) && r.hit(w.p[deliveries])
+	if (k == dining || k == hotel) && r.hit(w.p[covers]) {
+		m.cover = r.between(.03, .1)
 	}
 	return m
 }

@@ -63,6 +63,8 @@ const (
 	flashPull                        // H15: customers that a flash sale draws, share
 	twoLists                         // H17: shops with two price lists, share
 	marketShock                      // H9: rise of a whole shelf of goods in all shops
+	deliveries                       // restaurants and shops that take orders online, share
+	covers                           // houses that charge everybody for service, share
 	ringDays                         // days a ring's account is at work, share
 	parameterCount
 )
@@ -115,7 +117,7 @@ var parameters = [parameterCount]struct {
 	streets:         {"streets", .02, .045},
 	endedSales:      {"ended_sales", .12, .3},
 	costShocks:      {"cost_shocks", 5, 10},
-	shockSize:       {"shock_size", .12, .22},
+	shockSize:       {"shock_size", .1, .18},
 	promotions:      {"promotions", .02, .07},
 	assortment:      {"assortment", .45, .65},
 	canteenTwice:    {"canteen_twice", .1, .3},
@@ -129,7 +131,9 @@ var parameters = [parameterCount]struct {
 	giantSize:       {"giant_size", 12, 25},
 	flashPull:       {"flash_pull", .012, .03},
 	twoLists:        {"two_lists", .08, .2},
-	marketShock:     {"market_shock", .06, .16},
+	marketShock:     {"market_shock", .06, .12},
+	deliveries:      {"deliveries", .05, .15},
+	covers:          {"covers", .04, .12},
 	ringDays:        {"ring_days", .45, .65},
 }
 

@@ -178,7 +178,7 @@ func (w *world) receipt(a *act, m *merchant, r *chance) []vw.ReceiptLine {
 		unit := int64(math.Round(float64(w.litre(m, g, a.day)) * factor))
 		return []vw.ReceiptLine{{SKU: grades[g].sku, Name: grades[g].name, Quantity: math.Round(float64(a.order)/float64(unit)*100) / 100, UnitPriceFen: unit, AmountFen: int64(a.order), Kind: "goods"}}
 	case m.kind == appliances:
-		return one(fmt.Sprintf("A%d", a.order), "家电", "goods")
+		return one(fmt.Sprintf("A%d", a.order), "家电 SN"+serialOf(a), "goods")
 	case m.kind == fixedPrice:
 		for _, p := range m.prices {
 			if n := a.order / p; n*p == a.order && n < 20 {
@@ -237,8 +237,12 @@ func (w *world) menu(a *act, m *merchant, r *chance) []vw.ReceiptLine {
 	}
 	var lines []vw.ReceiptLine
 	left := int64(a.order)
-	for range 1 + r.below(4) {
-		d := r.below(dishes)
+	bill := *r
+	if a.face.billSeed != 0 {
+		bill = chance(mix(a.face.billSeed + uint64(a.face.part)))
+	}
+	for range 1 + bill.below(4) {
+		d := bill.below(dishes)
 		dish := w.chance(forPrice, uint64(m.index), 100+uint64(d))
 		unit := int64(math.Round(dish.lognormal(28, .6))) * 100
 		if m.kind == hotel {

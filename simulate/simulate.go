@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	vw "voucherwatch"
 )
@@ -40,8 +41,17 @@ type Options struct {
 	Days int
 	// Merchants and Customers override what Scale implies; at least 20 and 100.
 	Merchants, Customers int
-	// Typologies are names of Typologies(); nil is all of them.
+	// Typologies are names of Typologies() or of HeldOutTypologies(); HeldOut stands for all of the latter.
+	// Nil is all of the former.
 	Typologies []string
+	// Adversary adds gangs that change amounts, pace, accounts, devices and shops day by day with what
+	// they learn.
+	Adversary bool
+	// Feedback tells a gang whether the money of one of its redemptions was withheld. It is asked once for
+	// each, 1 to 3 days after, at the beginning of a day, when everything that arrived before that day has
+	// been written to events. It must depend on nothing else. Nil: the gangs believe that the office knows
+	// the naive rules.
+	Feedback func(redemptionID string) (blocked bool)
 	// fixed overrides nuisance parameters, for tests.
 	fixed map[parameter]float64
 	// NoFraud makes a placebo: rule violations and look-alikes stay, fraud does not.
@@ -65,9 +75,12 @@ func (o *Options) complete() error {
 		}
 	}
 	need(o.Scale > 0 && o.Scale <= 1000, "scale", "must be above 0 and at most 1000")
+	need(!o.Adversary || !o.NoFraud, "adversary", "is fraud: leave it out or allow fraud")
+	need(o.Feedback == nil || o.Adversary, "feedback", "needs adversary")
 	need(o.Days >= 0, "days", "must not be negative")
 	need(o.Merchants >= 20, "merchants", "must be 20 or more")
 	need(o.Customers >= 100, "customers", "must be 100 or more")
+	o.Typologies = expanded(o.Typologies)
 	for _, name := range o.Typologies {
 		need(schemeNamed(name) != nil, "typologies", "unknown name "+name)
 	}
@@ -101,6 +114,12 @@ func Run(ctx context.Context, o Options, events, labels io.Writer) (Summary, err
 		if err := g.stage.flush(g.w.midnight(day + 1)); err != nil {
 			return Summary{}, &vw.Error{Op: op, Code: vw.Unavailable, Err: fmt.Errorf("write events: %w", err)}
 		}
+		if o.Feedback == nil {
+			continue
+		}
+		if err := g.stage.out.Flush(); err != nil {
+			return Summary{}, &vw.Error{Op: op, Code: vw.Unavailable, Err: fmt.Errorf("write events: %w", err)}
+		}
 	}
 	err := g.stage.flush(1 << 62)
 	if err == nil {
@@ -129,7 +148,10 @@ type generator struct {
 	notes   map[int][]note // registry changes, complaints, lists by day
 
 	diary      diary
-	attempt    int // of drawing the fraud
+	gangs      []*gang
+	cases      int
+	busy       map[int32]bool // merchants in a case
+	attempt    int            // of drawing the fraud
 	difficulty Difficulty
 }
 
@@ -145,7 +167,11 @@ type note struct {
 func chooseGenerator(o *Options, events io.Writer) *generator {
 	var best *generator
 	var honest []glimpse
-	for attempt := range max(4, min(attempts, int(attempts/o.Scale))) { // large worlds hardly differ by chance
+	tries := max(4, min(attempts, int(attempts/o.Scale))) // large worlds hardly differ by chance
+	if slices.ContainsFunc(heldOut(), func(s scheme) bool { return slices.Contains(o.Typologies, s.name) }) {
+		tries = 1 // forms nobody may tune to are as hard as they are
+	}
+	for attempt := range tries {
 		g := newGenerator(o, attempt, events)
 		seen, n := g.rehearse(honest)
 		honest = seen[:n:n]
@@ -164,7 +190,7 @@ func chooseGenerator(o *Options, events io.Writer) *generator {
 func newGenerator(o *Options, attempt int, events io.Writer) *generator {
 	w := newWorld(o)
 	g := &generator{w: w, o: o, attempt: attempt, stage: newStage(w, events), book: newBook(),
-		planned: map[int][]*act{}, taken: map[uint64]int{}, listed: map[int32]bool{}, notes: map[int][]note{},
+		planned: map[int][]*act{}, taken: map[uint64]int{}, listed: map[int32]bool{}, notes: map[int][]note{}, busy: map[int32]bool{},
 		spent: make([][vw.Categories]vw.Fen, len(w.Rounds))}
 	g.register(w.merchants[:w.honest])
 	g.list()
@@ -186,6 +212,7 @@ func (g *generator) plan(a *act) {
 
 func (g *generator) day(day int) {
 	g.post(day)
+	g.conspire(day)
 	for _, n := range g.notes[day] {
 		g.note(n)
 	}
@@ -285,11 +312,17 @@ func (g *generator) refund(a *act, m *merchant, e *record) {
 	r := w.chance(forRefund, a.key, 0)
 	byChance := r.hit(w.p[refunds])
 	at, sum := a.refund, a.order
+	if a.returns > 0 {
+		sum = vw.Fen(float64(sum) * a.returns)
+	}
 	if at == 0 {
 		if !byChance || a.spoil != nil || a.discount == a.order {
 			return
 		}
 		at = a.at + vw.Millis((.3+r.exp(w.p[refundHours]))*float64(vw.Hour))
+		if m.kind == appliances && r.hit(.3) { // found wanting at home
+			at += vw.Millis(r.exp(4) * float64(vw.Day))
+		}
 		if r.hit(.35) {
 			sum = max(1, vw.Fen(float64(a.order)*r.between(.1, .8)))
 		}

@@ -50,6 +50,7 @@ type act struct {
 	voucherKey uint64        // names the voucher; key but for 爱心 and T18
 	unclaimed  bool          // no claim event (C05, second use of a voucher)
 	refund     vw.Millis     // when it is refunded in full by plan, 0 for chance
+	returns    float64       // share of the sum that goes back then, 0 for all
 	returned   bool          // that refund gives the voucher back although it is over (T17)
 	spoil      func(*record) // violations
 	mangle     mangling      // malformed lines
@@ -59,6 +60,11 @@ type act struct {
 // face is how an act differs from what customer, merchant and amount imply.
 type face struct {
 	device, card string
+	channel      string
+	serial       string  // of the appliance sold
+	fee          float64 // a surcharge on its own line, share of the rest
+	claimLon     *float64
+	claimLat     *float64
 	terminal     int // 1-based, 0 by chance
 	cashier      int
 	ticket       int // order number, 0 by the clock
