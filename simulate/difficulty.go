@@ -93,7 +93,7 @@ type glimpse struct {
 	day                int32
 	tags               tag
 	near               bool // within 1 % above the threshold
-	spread             bool // part of a bill cut over several accounts: nothing that one account shows
+	unseen             bool // by the rule of its family: many accounts, each doing little
 	family             family
 }
 
@@ -123,7 +123,7 @@ func (w *world) glance(a *act) glimpse {
 	}
 	g.device = uint32(vw.HashString(device))
 	if f := a.label.fraud; f != nil {
-		g.family, g.spread = familyNamed(f.family), f.typology == "split-accounts"
+		g.family, g.unseen = familyNamed(f.family), f.typology == "split-accounts" || f.typology == "device-farm"
 	}
 	return g
 }
@@ -264,6 +264,10 @@ func runs(seen []glimpse, together func(a, b *glimpse) bool, f func(from, to int
 
 func samePair(a, b *glimpse) bool { return a.merchant == b.merchant && a.customer == b.customer }
 
+func unseen(seen []glimpse) bool {
+	return slices.ContainsFunc(seen, func(g glimpse) bool { return g.unseen })
+}
+
 // worst is the fraud in a run, if there is any; a family that is looked for goes first.
 func worst(seen []glimpse, first family) family {
 	f := honest
@@ -288,10 +292,9 @@ func baskets30(seen []glimpse, marked []marks) (all []ranked) {
 				marked[i] |= 1 << byGap
 			}
 		}
-		if seen[from].spread {
-			return
+		if !unseen(seen[from:to]) {
+			all = append(all, x)
 		}
-		all = append(all, x)
 	})
 	return all
 }
@@ -321,10 +324,12 @@ func huggers(seen []glimpse, marked []marks) (all []ranked) {
 	return all
 }
 
-// pairCounts ranks pairs by their redemptions; four mark them.
+// pairCounts ranks pairs by their redemptions; four mark them. Farms of devices are out of its sight.
 func pairCounts(seen []glimpse, marked []marks) (all []ranked) {
 	runs(seen, samePair, func(from, to int) {
-		all = append(all, ranked{float64(to - from), worst(seen[from:to], pairing)})
+		if !unseen(seen[from:to]) {
+			all = append(all, ranked{float64(to - from), worst(seen[from:to], pairing)})
+		}
 		for i := from; i < to && to-from >= 4; i++ {
 			marked[i] |= 1 << byCount
 		}

@@ -76,8 +76,11 @@ func naive(events []event, l truth) map[string]float64 {
 			say(b, x.Family)
 			say(p, x.Family)
 			say(e.Merchant, x.Family)
-			if x.Typology == "split-accounts" {
+			switch x.Typology {
+			case "split-accounts":
 				say(b, "out of sight")
+			case "device-farm":
+				say(p, "out of sight")
 			}
 		}
 	}

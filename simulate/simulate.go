@@ -4,7 +4,7 @@
 //
 // It is a test bench for detectors and a source of demonstrations, not a forecast: figures measured
 // on it compare methods. Voucher types, rounds, hours, zone and district come from the campaign; what
-// people do comes from detection.md §6. Data in: Options. Data out: NDJSON events, one JSON object of
+// people do comes from detection.md §6; docs/simulate.md says what there is. Data in: Options. Data out: NDJSON events, one JSON object of
 // labels, a Summary.
 //
 // Every actor and day draws from a stream of its own that is derived by hashing (seed, purpose, who,
@@ -98,7 +98,8 @@ func (o *Options) complete() error {
 
 // Run writes a campaign's events, then its labels. The same options give the same bytes. Memory is
 // bounded by customers, merchants, planned fraud and the events of one day, not by the length of the
-// campaign, but for 16 bytes per look-alike. Errors carry vw.Invalid for options that cannot be.
+// campaign, but for 16 bytes per look-alike, and 90 bytes a redemption while the gate is judged. Errors
+// carry vw.Invalid for options that cannot be.
 func Run(ctx context.Context, o Options, events, labels io.Writer) (Summary, error) {
 	const op = "simulate.Run"
 	if err := o.complete(); err != nil {
