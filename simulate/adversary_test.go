@@ -86,11 +86,21 @@ func TestGangsLeaveHonestLinesAloneAndAreTheSameForTheSameSeed(t *testing.T) {
 func TestAGangAsksOnceAndOnlyAboutThePast(t *testing.T) {
 	w, moves := against(t, Options{Seed: 7, Scale: .3}, nearThreshold)
 	tried, heard := 0, 0
+	patient := 0
 	for _, gang := range moves {
+		did, knows := 0, 0
 		for _, m := range gang {
-			tried += m.Tried
-			heard += m.Paid + m.Blocked
+			if knows += m.Paid + m.Blocked; knows > did {
+				t.Errorf("%s: a gang that did %d redemptions before heard of %d", m.Day, did, knows)
+			} else if knows < did {
+				patient++ // yesterday's are still open
+			}
+			did += m.Tried
 		}
+		tried, heard = tried+did, heard+knows
+	}
+	if patient < 20 {
+		t.Errorf("on %d mornings a gang waited for an answer", patient)
 	}
 	for id, n := range w.asked {
 		if n != 1 {

@@ -208,15 +208,9 @@ func voucherFee(f *fraud) bool {
 
 // repeatedBasket: a few receipts that existed once, printed for other accounts.
 func repeatedBasket(f *fraud) bool {
-	var m *merchant
-	for range 40 {
-		if m = f.quiet(supermarket, supermarket, dining); m == nil {
-			return false
-		}
-		if m.never&noLines == 0 {
-			break
-		}
-		delete(f.busy, m.index)
+	m := f.itemised(supermarket, supermarket, dining)
+	if m == nil {
+		return false
 	}
 	type slip struct {
 		order vw.Fen
@@ -239,9 +233,23 @@ func repeatedBasket(f *fraud) bool {
 	return true
 }
 
+// itemised is a shop whose receipts reach the stream, if there is one.
+func (f *fraud) itemised(kinds ...kind) *merchant {
+	var m *merchant
+	for range 40 {
+		if m != nil {
+			delete(f.busy, m.index)
+		}
+		if m = f.shop(kinds...); m == nil || m.never&noLines == 0 {
+			break
+		}
+	}
+	return m
+}
+
 // sameSerial (T23): two or three machines sold over and over.
 func sameSerial(f *fraud) bool {
-	m := f.shop(appliances)
+	m := f.itemised(appliances)
 	if m == nil {
 		return false
 	}

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"voucherwatch/campaign"
+	"voucherwatch/detectors"
 	"voucherwatch/simulate"
 
 	vw "voucherwatch"
@@ -68,6 +70,29 @@ func TestGangsHearWhatTheEngineBlocks(t *testing.T) {
 	}
 	if open, _ := os.ReadFile(filepath.Join(dir, "e")); bytes.Equal(open, events) {
 		t.Error("the answers make no difference")
+	}
+}
+
+func TestTheOfficeWithholdsByScoreFindingAndMerchant(t *testing.T) {
+	c, p, err := plan("gaoping-2022-2", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &office{run: &run{campaign: c, policy: p}, shop: map[string]string{}, blocked: map[string]bool{}, excluded: map[string]bool{"m2": true}}
+	line := func(id, merchant string, score int) []byte {
+		return fmt.Appendf(nil, `{"redemption_id":%q,"merchant_id":%q,"score":%d}`+"\n", id, merchant, score)
+	}
+	out := &detectors.Outcome{Scores: [][]byte{append(line("low", "m1", p.Score.Review-1), line("review", "m1", p.Score.Review)...), line("excluded", "m2", 0)}}
+	if err := f.scored(nil, out); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{"low": false, "review": true, "excluded": true, "unknown": false} {
+		if got := f.withholds(id); got != want {
+			t.Errorf("%s: withheld %v", id, got)
+		}
+	}
+	if err := f.scored(nil, &detectors.Outcome{Scores: [][]byte{[]byte("{")}}); vw.CodeOf(err) != vw.Internal {
+		t.Errorf("scores that nobody can read: %v", err)
 	}
 }
 
