@@ -65,6 +65,7 @@ func TestTypologyNamesAreUniqueAndTheirCodesAreOfTheContract(t *testing.T) {
 
 func TestEachHeldOutFormIsWhatItSays(t *testing.T) {
 	raw, labels, _ := run(t, Options{Seed: 9, Typologies: []string{HeldOut}})
+	honest, _, _ := run(t, Options{Seed: 9, NoFraud: true})
 	events, l := read(t, raw, labels)
 	claims, refunds, opened := map[string]event{}, map[string]event{}, map[string]event{}
 	at := map[string]event{}
@@ -206,8 +207,8 @@ func TestEachHeldOutFormIsWhatItSays(t *testing.T) {
 			}
 		case "code-harvest":
 			for _, e := range es {
-				if c := claims[e.Voucher]; c.Customer != e.Customer {
-					bad("%s: the voucher of %s was claimed by %s", e.ID, e.Customer, c.Customer)
+				if !bytes.Contains(honest, []byte(`"voucher_id":"`+e.Voucher+`"`)) {
+					bad("%s: nobody honest claimed the voucher", e.ID)
 				}
 			}
 			if most(cashiers)+cashiers[""] != n {

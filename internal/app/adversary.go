@@ -31,8 +31,7 @@ func SimulateAgainst(ctx context.Context, o simulate.Options, policy, events, la
 		return simulate.Summary{}, err
 	}
 	defer r.engine.Close()
-	f := &office{ctx: ctx, run: r, shop: map[string]string{}, blocked: map[string]bool{}, excluded: map[string]bool{}}
-	r.scored = f.scored
+	f := newOffice(ctx, r)
 	o.Adversary, o.Feedback = true, f.withholds
 	s, err := simulateFiles(ctx, o, events, labels, f)
 	if f.err != nil {
@@ -51,6 +50,12 @@ type office struct {
 	blocked  map[string]bool   // redemptions
 	excluded map[string]bool   // merchants
 	err      error
+}
+
+func newOffice(ctx context.Context, r *run) *office {
+	f := &office{ctx: ctx, run: r, shop: map[string]string{}, blocked: map[string]bool{}, excluded: map[string]bool{}}
+	r.scored = f.scored
+	return f
 }
 
 // Write takes in events; they are judged when somebody asks.

@@ -78,12 +78,14 @@ func TestTheOfficeWithholdsByScoreFindingAndMerchant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &office{run: &run{campaign: c, policy: p}, shop: map[string]string{}, blocked: map[string]bool{}, excluded: map[string]bool{"m2": true}}
+	r := &run{campaign: c, policy: p}
+	f := newOffice(t.Context(), r)
+	f.excluded["m2"] = true
 	line := func(id, merchant string, score int) []byte {
 		return fmt.Appendf(nil, `{"redemption_id":%q,"merchant_id":%q,"score":%d}`+"\n", id, merchant, score)
 	}
 	out := &detectors.Outcome{Scores: [][]byte{append(line("low", "m1", p.Score.Review-1), line("review", "m1", p.Score.Review)...), line("excluded", "m2", 0)}}
-	if err := f.scored(nil, out); err != nil {
+	if err := r.scored(nil, out); err != nil {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]bool{"low": false, "review": true, "excluded": true, "unknown": false} {
