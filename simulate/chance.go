@@ -36,6 +36,8 @@ const (
 	forIP
 	forCashier
 	forIdentity
+	forNuisance
+	forTies
 )
 
 // chance is a SplitMix64 stream (Steele, Lea, Flood 2014). It is a value: a stream is made where it is

@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	vw "voucherwatch"
@@ -19,6 +20,41 @@ type Summary struct {
 	LookAlikeAll int               // redemptions with any tag
 	Merchants    int
 	Customers    int
+	Difficulty   Difficulty
+}
+
+// describe says how the naive rules fare.
+func (d *Difficulty) describe(t io.Writer) {
+	verdict := "在门内 in the gate"
+	switch {
+	case !d.Judged:
+		verdict = "欺诈太少，无法判断 too little fraud: cannot be judged"
+	case !d.Passed:
+		verdict = "不在门内 outside the gate"
+	}
+	fmt.Fprintf(t, "朴素规则 naive rules\tAP %.2f–%.2f\tP@%d %.2f–%.2f\t%s，第 %d 次 attempt %d\n", atLeastAP, atMostAP, topOf, atLeastAtTop, atMostAtTop, verdict, d.Attempt+1, d.Attempt+1)
+	for _, r := range d.Rules {
+		says := "outside"
+		switch {
+		case !r.Judged:
+			says = "cannot be judged"
+		case r.Passed:
+			says = "in"
+		}
+		fmt.Fprintf(t, "  %s\tAP %.3f\tP@%d %.2f\t%d true of %d: %s\n", r.Rule, r.AP, r.K, r.AtK, r.True, r.Of, says)
+	}
+	i := &d.Interesting
+	fmt.Fprintf(t, "被规则点到 marked by a rule\t%d\t欺诈 fraud %d\t疑似而正当 look-alikes %d (%.0f %%)\n", i.Redemptions, i.Fraud, i.LookAlikes, 100*i.Share)
+}
+
+// Describe writes how hard the world is as a table.
+func (d *Difficulty) Describe(to io.Writer) error {
+	t := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
+	d.describe(t)
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("write difficulty: %w", err)
+	}
+	return nil
 }
 
 // Describe writes the summary as a table.
@@ -39,11 +75,12 @@ func (s *Summary) Describe(to io.Writer) error {
 		fmt.Fprintf(t, "  %s\t%d\n", v.rule, s.Violations[v.rule])
 	}
 	fmt.Fprintf(t, "欺诈 fraud\t核销 redemptions\t案件 cases\t涉及补贴 at stake\n")
-	for _, y := range Typologies() {
+	for _, y := range slices.Concat(Typologies(), HeldOutTypologies(), AdaptiveTypologies()) {
 		if n := s.Cases[y.Name]; n > 0 {
 			fmt.Fprintf(t, "  %s\t%d\t%d\t%s\t%s\n", y.Name, s.Redemptions[y.Name], n, s.StakeFen[y.Name].Yuan(), y.Text.Zh)
 		}
 	}
+	s.Difficulty.describe(t)
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write summary: %w", err)
 	}

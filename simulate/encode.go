@@ -97,18 +97,19 @@ func (l *line) list(name string, vs []string) {
 	l.b = append(l.b, ']')
 }
 
-func (l *line) head(kind, id, at string) {
-	l.b = append(l.b, '{')
+// begin starts the line of an event.
+func begin(b []byte, gone absence, kind, id, at string) line {
+	l := line{append(b, '{'), gone}
 	l.text("type", kind)
 	l.text("id", id)
 	l.text("at", at)
+	return l
 }
 
 func (l *line) end() []byte { return append(l.b, '}') }
 
 func appendMerchant(b []byte, gone absence, m *vw.Merchant) []byte {
-	l := line{b, gone}
-	l.head(m.Type, m.ID, m.At)
+	l := begin(b, gone, m.Type, m.ID, m.At)
 	l.text("merchant_id", m.MerchantID)
 	l.text("name", m.Name)
 	l.maybe("uscc", m.USCC)
@@ -130,8 +131,7 @@ func appendMerchant(b []byte, gone absence, m *vw.Merchant) []byte {
 }
 
 func appendClaim(b []byte, gone absence, c *vw.Claim) []byte {
-	l := line{b, gone}
-	l.head(c.Type, c.ID, c.At)
+	l := begin(b, gone, c.Type, c.ID, c.At)
 	l.text("voucher_id", c.VoucherID)
 	l.text("voucher_type", c.VoucherType)
 	l.text("customer_id", c.CustomerID)
@@ -142,8 +142,7 @@ func appendClaim(b []byte, gone absence, c *vw.Claim) []byte {
 }
 
 func appendRedemption(b []byte, gone absence, r *vw.Redemption) []byte {
-	l := line{b, gone}
-	l.head(r.Type, r.ID, r.At)
+	l := begin(b, gone, r.Type, r.ID, r.At)
 	l.text("voucher_id", r.VoucherID)
 	l.text("voucher_type", r.VoucherType)
 	l.text("customer_id", r.CustomerID)
@@ -190,8 +189,7 @@ func (l *line) receipt(r *vw.ReceiptLine) {
 }
 
 func appendRefund(b []byte, r *vw.Refund) []byte {
-	l := line{b: b}
-	l.head(r.Type, r.ID, r.At)
+	l := begin(b, omitted, r.Type, r.ID, r.At)
 	l.text("redemption_id", r.RedemptionID)
 	l.text("merchant_id", r.MerchantID)
 	l.text("customer_id", r.CustomerID)
@@ -201,8 +199,7 @@ func appendRefund(b []byte, r *vw.Refund) []byte {
 }
 
 func appendPrice(b []byte, p *vw.Price) []byte {
-	l := line{b: b}
-	l.head(p.Type, p.ID, p.At)
+	l := begin(b, omitted, p.Type, p.ID, p.At)
 	l.text("merchant_id", p.MerchantID)
 	l.text("sku", p.SKU)
 	l.number("price_fen", p.PriceFen)
@@ -212,8 +209,7 @@ func appendPrice(b []byte, p *vw.Price) []byte {
 }
 
 func appendComplaint(b []byte, gone absence, c *vw.Complaint) []byte {
-	l := line{b, gone}
-	l.head(c.Type, c.ID, c.At)
+	l := begin(b, gone, c.Type, c.ID, c.At)
 	l.text("merchant_id", c.MerchantID)
 	l.text("kind", c.Kind)
 	l.maybe("text", c.Text)
@@ -221,8 +217,7 @@ func appendComplaint(b []byte, gone absence, c *vw.Complaint) []byte {
 }
 
 func appendBeneficiary(b []byte, x *vw.Beneficiary) []byte {
-	l := line{b: b, gone: empty}
-	l.head(x.Type, x.ID, x.At)
+	l := begin(b, empty, x.Type, x.ID, x.At)
 	l.text("customer_id", x.CustomerID)
 	l.text("status", x.Status)
 	l.number("limit_fen", x.LimitFen)
@@ -231,8 +226,7 @@ func appendBeneficiary(b []byte, x *vw.Beneficiary) []byte {
 }
 
 func appendCreditList(b []byte, x *vw.CreditList) []byte {
-	l := line{b: b}
-	l.head(x.Type, x.ID, x.At)
+	l := begin(b, omitted, x.Type, x.ID, x.At)
 	l.text("uscc", x.USCC)
 	l.text("status", x.Status)
 	l.text("basis", x.Basis)

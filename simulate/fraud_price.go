@@ -4,13 +4,16 @@ import vw "voucherwatch"
 
 // newShop adds a merchant of the fraud's own. Prices run through every receipt of a shop, so a shop
 // that raises them cannot be one of the honest world: its honest receipts would have to change. It is
-// registered, priced and visited like the others.
-func (f *fraud) newShop(k kind) *merchant {
+// registered, priced and visited like the others, after a change if there is one.
+func (f *fraud) newShop(k kind, change func(m *merchant)) *merchant {
 	w := f.g.w
 	i := int32(len(w.merchants))
 	m := w.newMerchant(i, k)
 	m.posts, m.sale = true, false
 	m.never &^= noLines | noMCC
+	if change != nil {
+		change(&m)
+	}
 	w.merchants = append(w.merchants, m)
 	f.g.register(w.merchants[i:])
 	f.busy[i] = true
@@ -73,7 +76,7 @@ func (f *fraud) dear(m *merchant, day int, low, high float64) {
 
 // priceRaise (s12): up in days −4 … −1, and the voucher is spent on the rise.
 func priceRaise(f *fraud) bool {
-	m := f.newShop(supermarket)
+	m := f.newShop(supermarket, nil)
 	f.dear(m, f.g.w.Start-f.r.among(1, 4), .10, .22)
 	m.raise.hidden = f.r.hit(.25)
 	f.atTheTill = m.raise.hidden
@@ -83,7 +86,7 @@ func priceRaise(f *fraud) bool {
 
 // raiseThenDiscount (T20): up just before, and a price that was never asked is struck through.
 func raiseThenDiscount(f *fraud) bool {
-	m := f.newShop(supermarket)
+	m := f.newShop(supermarket, nil)
 	f.dear(m, f.g.w.Start-f.r.among(1, 5), .06, .12)
 	m.raise.claimed = true
 	f.traffic(m, f.size(45), f.g.w.Start, .8, dearer, fair)
@@ -97,7 +100,7 @@ func fair(a *act) { a.face.basket = unraised }
 // surcharge (T21): the till asks 5–12 % more of those who show a voucher, and they complain.
 func surcharge(f *fraud) bool {
 	w := f.g.w
-	m := f.newShop(supermarket)
+	m := f.newShop(supermarket, nil)
 	from, rise := f.first, 1+f.r.between(.05, .12)
 	f.atTheTill, f.raisedOn = true, from
 	f.traffic(m, f.size(45), from, 1, func(a *act) {
@@ -122,7 +125,7 @@ func fuelCap(f *fraud) bool {
 	if len(w.tiers[vw.Fuel]) == 0 {
 		return false
 	}
-	m := f.newShop(petrol)
+	m := f.newShop(petrol, nil)
 	m.raise = &raise{day: f.first}
 	m.raise.factor[0] = 1 + f.r.between(.012, .05)
 	f.raisedOn = f.first

@@ -60,7 +60,7 @@ func (f *fraud) turn(accounts []int32, visit func(c int32, day int)) {
 	w := f.g.w
 	for day := f.first; day <= f.last; day++ {
 		for _, c := range accounts {
-			if f.r.hit(w.p.ring) && w.RoundOn(day) >= 0 && f.g.spareOf(c, w.cycleOn(day)) > 0 && f.r.hit(.5) {
+			if f.r.hit(w.p[ringDays]) && w.RoundOn(day) >= 0 && f.g.spareOf(c, w.cycleOn(day)) > 0 && f.r.hit(.5) {
 				visit(c, day)
 			}
 		}
@@ -75,12 +75,13 @@ func pairUp(f *fraud) bool {
 		return false
 	}
 	f.first, f.last = w.Start+f.r.below(4), w.last
-	for _, c := range f.members(f.r.among(1, 3)) {
+	missed := f.r.between(.05, .35)
+	for _, c := range f.members(int(float64(f.r.among(1, 3)) * f.busier())) {
 		for i, cy := range w.cycles {
 			last := 0
 			for range f.g.spareOf(c, i) {
 				day := cy.from + f.r.below(cy.to-cy.from+1)
-				if day == last || day < f.first || f.r.hit(.05) {
+				if day == last || day < f.first || f.r.hit(missed) {
 					continue
 				}
 				last = day

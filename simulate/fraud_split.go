@@ -8,27 +8,19 @@ import (
 
 // splitExact (s1): parts of one bill in quick succession, mostly at the very threshold.
 func splitExact(f *fraud) bool {
-	return f.splits(func() ([]gap, bool) {
-		var gaps []gap
-		for range f.r.among(2, 4) {
-			over := 0.0
-			if f.r.hit(.3) {
-				over = .004
-			}
-			gaps = append(gaps, gap{20*vw.Second + vw.Millis(f.r.exp(120)*1000), over})
+	return f.splits(0, func() gap {
+		over := 0.0
+		if f.r.hit(.3) {
+			over = .004
 		}
-		return gaps, false
+		return gap{20*vw.Second + vw.Millis(f.r.exp(120)*1000), over}
 	})
 }
 
 // splitJittered (s2): longer gaps, looser sums, every third time a ladder of different tiers.
 func splitJittered(f *fraud) bool {
-	return f.splits(func() ([]gap, bool) {
-		var gaps []gap
-		for range f.r.among(2, 4) {
-			gaps = append(gaps, gap{40*vw.Second + vw.Millis(f.r.exp(20)*float64(vw.Minute)), .05})
-		}
-		return gaps, f.r.hit(.3)
+	return f.splits(.3, func() gap {
+		return gap{40*vw.Second + vw.Millis(f.r.exp(20)*float64(vw.Minute)), .05}
 	})
 }
 
@@ -38,9 +30,9 @@ type gap struct {
 	over  float64
 }
 
-// splits plays sessions: half of the cases are one customer once, half a merchant that makes its
-// customers do it.
-func (f *fraud) splits(next func() ([]gap, bool)) bool {
+// splits plays sessions: some of the cases are one customer once, most a merchant that makes its customers
+// do it. A share of them are ladders.
+func (f *fraud) splits(ladders float64, next func() gap) bool {
 	m := f.shop(supermarket, supermarket, dining, dining, hotel, appliances)
 	if m == nil {
 		return false
@@ -51,11 +43,13 @@ func (f *fraud) splits(next func() ([]gap, bool)) bool {
 		sessions = f.size(13)
 	}
 	for range sessions {
-		gaps, ladder := next()
-		gaps = gaps[:min(len(gaps), f.g.w.ClaimLimit)]
+		gaps := make([]gap, min(f.r.among(2, 4), f.g.w.ClaimLimit))
+		for i := range gaps {
+			gaps[i] = next()
+		}
 		day := f.day()
 		if c, ok := f.person(day, len(gaps)); ok {
-			f.session(m, day, slices.Repeat([]int32{c}, len(gaps)), gaps, ladder, face{})
+			f.session(m, day, slices.Repeat([]int32{c}, len(gaps)), gaps, f.r.hit(ladders), face{})
 		}
 	}
 	return true

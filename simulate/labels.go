@@ -30,7 +30,9 @@ type Case struct {
 	Customers     []string `json:"customers"`
 	Family        string   `json:"family"`
 	FirstFraudAt  string   `json:"first_fraud_at"`
+	HeldOut       bool     `json:"held_out,omitzero"` // of a form that is kept out of every tuning
 	Merchants     []string `json:"merchants"`
+	Moves         []Move   `json:"moves,omitempty"` // of a gang that learns, by day
 	Pairs         []Pair   `json:"pairs"`
 	RaisedOn      string   `json:"raised_on,omitzero"`
 	RedemptionIDs []string `json:"redemption_ids"` // in order of time
@@ -133,7 +135,7 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 	w := g.w
 	out := bufio.NewWriterSize(to, 1<<20)
 	s := Summary{Counts: g.stage.counts, Redemptions: map[string]int{}, Cases: map[string]int{}, StakeFen: map[string]vw.Fen{},
-		Violations: map[string]int{}, LookAlikes: map[string]int{}, LookAlikeAll: len(b.marks), Merchants: len(w.merchants), Customers: len(w.customers)}
+		Violations: map[string]int{}, LookAlikes: map[string]int{}, LookAlikeAll: len(b.marks), Merchants: len(w.merchants), Customers: len(w.customers), Difficulty: g.difficulty}
 	shops := map[string][]string{}
 	for i := range w.merchants {
 		m := &w.merchants[i]
@@ -141,7 +143,7 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 		for _, x := range []struct {
 			is  bool
 			tag tag
-		}{{m.kind == fixedPrice, h5}, {m.openDay > 0, h7}, {m.sale, h9}, {m.street, h11}} {
+		}{{m.kind == fixedPrice, h5}, {m.openDay > 0, h7}, {m.sale, h9}, {m.street, h11}, {m.giant, h15}, {m.twoLists, h17}} {
 			if x.is {
 				t |= x.tag
 			}
@@ -152,6 +154,9 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 	}
 	cases := make([]Case, 0, len(b.cases))
 	for _, f := range b.cases {
+		if len(f.acts) == 0 {
+			continue // a gang that never came to act
+		}
 		c := f.sum(w)
 		cases = append(cases, c)
 		s.Cases[c.Typology]++
@@ -189,6 +194,7 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 	member("cases", cases)
 	member("counts", g.stage.counts)
 	member("days", w.last-w.Start+1)
+	member("difficulty", g.difficulty)
 	member("fillers", b.fillers)
 	member("hard_negative_merchants", shops)
 	out.WriteString(",\n\"hard_negatives\":{")
@@ -206,6 +212,7 @@ func (b *book) write(to io.Writer, g *generator) (Summary, error) {
 	out.WriteByte('}')
 	member("malformed", g.stage.bad)
 	member("merchants", len(w.merchants))
+	member("nuisance", w.p.named())
 	member("placebo", g.o.NoFraud)
 	member("redemptions", b.labels)
 	member("scale", g.o.Scale)

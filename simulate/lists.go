@@ -121,7 +121,7 @@ func (g *generator) love() {
 // complain files the rare honest grievance; those about fraud are planned notes.
 func (g *generator) complain(a *act, m *merchant) {
 	r := g.w.chance(forComplaint, a.key, 0)
-	if !r.hit(.0009) {
+	if !r.hit(g.w.p[grievances]) {
 		return
 	}
 	kinds := []string{"other", "other", "no_goods", "voucher_refused", "price", "surcharge"}

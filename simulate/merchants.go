@@ -99,8 +99,12 @@ type merchant struct {
 	bar        bar
 	street     bool // H11
 	factor     float64
-	posts      bool // shelf prices reach the stream
-	sale       bool // H9: a sale that ended just before the campaign
+	posts      bool    // shelf prices reach the stream
+	sale       bool    // H9: a sale that ended just before the campaign
+	giant      bool    // many times the usual size, with a flash sale (H15)
+	twoLists   bool    // those who buy by the dozen pay less (H17)
+	delivers   bool    // takes orders online
+	cover      float64 // service charge for everybody, share of the bill
 	raise      *raise
 }
 
@@ -119,16 +123,16 @@ func (w *world) open(n int) {
 	w.merchants = make([]merchant, n)
 	var byShare []float64
 	sum := 0.0
-	for k := range shops {
-		if len(w.tiers[shops[k].category]) > 0 {
-			sum += shops[k].share
+	for k := range w.shops {
+		if len(w.tiers[w.shops[k].category]) > 0 {
+			sum += w.shops[k].share
 		}
 		byShare = append(byShare, sum)
 	}
 	for i := range w.merchants {
 		r := w.chance(forMerchant, uint64(i), 0)
 		k := kind(r.weighted(byShare))
-		if i < int(kindCount) && len(w.tiers[shops[i].category]) > 0 {
+		if i < int(kindCount) && len(w.tiers[w.shops[i].category]) > 0 {
 			k = kind(i) // every kind exists in the smallest world
 		}
 		w.merchants[i] = w.newMerchant(int32(i), k)
@@ -140,14 +144,13 @@ func (w *world) open(n int) {
 		w.kinds[m.category] = append(w.kinds[m.category], int32(i))
 		w.kindOf[m.kind] = append(w.kindOf[m.kind], int32(i))
 	}
-	w.layDemand()
 }
 
 func (w *world) newMerchant(i int32, k kind) merchant {
 	r := w.chance(forMerchant, uint64(i), 1)
-	s := &shops[k]
+	s := &w.shops[k]
 	id := hash(w.seed, forIdentity, uint64(i), 0)
-	m := merchant{index: i, kind: k, category: s.category, id: digits(id, 15), size: r.lognormal(1, .8), provider: r.below(providers), factor: 1}
+	m := merchant{index: i, kind: k, category: s.category, id: digits(id, 15), size: r.lognormal(1, w.p[sizes]), provider: r.below(providers), factor: 1}
 	if k == fixedPrice && r.hit(.5) && len(w.tiers[vw.Retail]) > 0 {
 		m.category = vw.Retail
 	}
@@ -172,8 +175,8 @@ func (w *world) newMerchant(i int32, k kind) merchant {
 	for range r.among(0, 2) {
 		m.owners = append(m.owners, int32(r.below(len(w.customers))))
 	}
-	m.skew = vw.Millis(max(-90, min(90, w.p.skew*r.norm())) * float64(vw.Second))
-	for bit, p := range []float64{.03, .1, .12, .04, .22, .45, .04, .03, .18, 1 - w.p.receipts, .18, .45, .35, .06, .03} {
+	m.skew = vw.Millis(max(-90, min(90, w.p[skew]*r.norm())) * float64(vw.Second))
+	for bit, p := range []float64{.03, .1, .12, .04, .22, .45, .04, .03, .18, 1 - w.p[receipts], .18, .45, .35, .06, .03} {
 		if r.hit(p) {
 			m.never |= 1 << bit
 		}
@@ -199,17 +202,22 @@ func (w *world) newMerchant(i int32, k kind) merchant {
 			m.factor = math.Exp(.06 * r.norm())
 		}
 		m.posts = r.hit(.6)
-		m.sale = r.hit(.25)
+		m.sale = r.hit(w.p[endedSales])
+		m.twoLists = r.hit(w.p[twoLists])
 	}
 	if k == petrol {
 		m.posts = true
 	}
+	m.delivers = (k == dining || k == supermarket) && r.hit(w.p[deliveries])
+	if (k == dining || k == hotel) && r.hit(w.p[covers]) {
+		m.cover = r.between(.03, .1)
+	}
 	return m
 }
 
-// upTo is a list price around a sum; a third of the shops put it just where the lowest voucher works.
+// upTo is a list price around a sum; some shops put it just where the lowest voucher works.
 func (w *world) upTo(c vw.Category, yuan float64, r *chance) vw.Fen {
-	if t := w.tiers[c]; len(t) > 0 && r.hit(.35) {
+	if t := w.tiers[c]; len(t) > 0 && r.hit(w.p[atTheThreshold]) {
 		return w.Vouchers[t[0]].Threshold + vw.Fen(r.below(9))*100
 	}
 	return vw.Fen(math.Max(8, math.Round(yuan))) * 100
@@ -266,7 +274,7 @@ func (w *world) markMerchants() {
 			w.promos = append(w.promos, m.index)
 		}
 	}
-	for s := range max(1, n/150) {
+	for s := range 1 + int(w.p[streets]*float64(n)/4.5) {
 		first := pick()
 		for range r.among(3, 6) {
 			m := pick()
@@ -298,7 +306,7 @@ func (w *world) layDemand() {
 			for j, i := range w.kinds[c] {
 				m := &w.merchants[i]
 				d2 := (m.lon-x)*(m.lon-x) + (m.lat-y)*(m.lat-y)
-				sum += w.pull(i) * math.Exp(-d2/.03)
+				sum += w.pull(i) * math.Exp(-d2/w.p[shopReach])
 				near[j] = sum
 			}
 			w.favourite[k*int(vw.Categories)+int(c)] = near
@@ -308,16 +316,16 @@ func (w *world) layDemand() {
 
 func (w *world) pull(i int32) float64 {
 	m := &w.merchants[i]
-	return m.size * shops[m.kind].visits
+	return m.size * w.shops[m.kind].visits
 }
 
-// choose picks a shop of a category for someone who lives in a cluster; 15 % do not mind the way.
+// choose picks a shop of a category for someone who lives in a cluster; some do not mind the way.
 func (w *world) choose(r *chance, c vw.Category, cluster uint8) (int32, bool) {
 	if len(w.kinds[c]) == 0 {
 		return 0, false
 	}
 	weights := w.favourite[int(cluster)*int(vw.Categories)+int(c)]
-	if r.hit(.15) {
+	if r.hit(w.p[wanderers]) {
 		weights = w.anywhere[c]
 	}
 	return w.kinds[c][r.weighted(weights)], true

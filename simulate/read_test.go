@@ -53,6 +53,7 @@ type truth struct {
 	Fillers       []string
 	Malformed     []Malformed
 	Placebo       bool
+	Difficulty    Difficulty
 }
 
 // read parses all lines that are well formed, first copies only, in order of arrival.

@@ -73,9 +73,18 @@ func (w *world) record(a *act) record {
 		e.Lon, e.Lat = &lon, &lat
 	}
 	e.Channel = channels[r.below(len(channels))]
+	if m.delivers && r.hit(.4) {
+		e.Channel = "online"
+	}
+	if a.face.channel != "" {
+		e.Channel = a.face.channel
+	}
 	if has(noLines) {
 		lr := w.chance(forLines, a.key, 0)
 		e.Lines = w.receipt(a, m, &lr)
+		if fee := m.cover + a.face.fee; fee > 0 {
+			e.Lines = withFee(e.Lines, fee)
+		}
 	}
 	return record{e, m.gone}
 }
@@ -115,6 +124,9 @@ func (w *world) claim(a *act) (vw.Claim, absence) {
 		lon, lat := w.homeOf(c)
 		lon, lat = round6(lon+.003*r.norm()), round6(lat+.003*r.norm())
 		e.Lon, e.Lat = &lon, &lat
+		if a.face.claimLon != nil {
+			e.Lon, e.Lat = a.face.claimLon, a.face.claimLat
+		}
 	}
 	return e, gone
 }

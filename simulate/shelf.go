@@ -47,14 +47,20 @@ func newShelf(w *world) shelf {
 	for k := range s.base {
 		s.base[k] = max(200, vw.Fen(r.lognormal(140, .6))*10)
 	}
-	for range r.among(5, 9) {
+	for range int(w.p[costShocks]) {
 		k := r.below(goods)
 		s.shock[k].day = w.Start + r.among(-12, 14)
-		s.shock[k].factor = 1 + r.between(.06, .18)
+		s.shock[k].factor = 1 + r.between(.05, w.p[shockSize])
 		s.shock[k].brand = r.hit(.4)
 		if s.shock[k].brand {
 			s.shock[k].day, s.shock[k].factor = w.Start-r.among(1, 4), 1+r.between(.05, .12)
 		}
+	}
+	// The whole market: a shelf of goods gets dearer at once, as vegetables do before a holiday.
+	first, day, factor := r.below(goods), w.Start+r.among(-6, 14), 1+w.p[marketShock]
+	for i := range r.among(6, 10) {
+		sh := &s.shock[(first+i)%goods]
+		sh.day, sh.factor, sh.brand = day, factor, false
 	}
 	s.cap = litreFen + vw.Fen(r.among(-20, 30))
 	for day := s.from; day <= w.last+14; day += 14 {
@@ -67,9 +73,19 @@ func skuName(k int) (sku, name string) {
 	return fmt.Sprintf("S%03d", k+1), fmt.Sprintf("商品%03d", k+1)
 }
 
-// stocks tells whether a shop sells a SKU: about half of them.
+// stocks tells whether a shop sells a SKU.
 func (w *world) stocks(m *merchant, k int) bool {
-	return hash(w.seed, forPrice, uint64(m.index)<<8|uint64(k), 1)%100 < 55
+	return hash(w.seed, forPrice, uint64(m.index)<<8|uint64(k), 1)%1000 < uint64(1000*w.p[assortment])
+}
+
+// dearSince tells whether a cost or a brand rose within the last ten days.
+func (s *shelf) dearSince(day int) bool {
+	for k := range s.shock {
+		if sh := &s.shock[k]; sh.factor > 0 && day >= sh.day && day < sh.day+10 {
+			return true
+		}
+	}
+	return false
 }
 
 // watchedBy are the goods of a shop whose shelf price is read.
@@ -98,7 +114,7 @@ func (w *world) price(m *merchant, k, day int) (charged, shown vw.Fen) {
 	}
 	period := (day - w.shelf.from) / 14
 	r := w.chance(forPromotion, uint64(m.index)<<8|uint64(k), uint64(period+1))
-	if r.hit(.06) {
+	if r.hit(w.p[promotions]) {
 		first := r.below(8)
 		if d := (day - w.shelf.from) % 14; d >= first && d < first+r.among(4, 6) {
 			p *= 1 - r.between(.08, .22)
@@ -162,7 +178,7 @@ func (w *world) receipt(a *act, m *merchant, r *chance) []vw.ReceiptLine {
 		unit := int64(math.Round(float64(w.litre(m, g, a.day)) * factor))
 		return []vw.ReceiptLine{{SKU: grades[g].sku, Name: grades[g].name, Quantity: math.Round(float64(a.order)/float64(unit)*100) / 100, UnitPriceFen: unit, AmountFen: int64(a.order), Kind: "goods"}}
 	case m.kind == appliances:
-		return one(fmt.Sprintf("A%d", a.order), "家电", "goods")
+		return one(fmt.Sprintf("A%d", a.order), "家电 SN"+serialOf(a), "goods")
 	case m.kind == fixedPrice:
 		for _, p := range m.prices {
 			if n := a.order / p; n*p == a.order && n < 20 {
@@ -221,8 +237,12 @@ func (w *world) menu(a *act, m *merchant, r *chance) []vw.ReceiptLine {
 	}
 	var lines []vw.ReceiptLine
 	left := int64(a.order)
-	for range 1 + r.below(4) {
-		d := r.below(dishes)
+	bill := *r
+	if a.face.billSeed != 0 {
+		bill = chance(mix(a.face.billSeed + uint64(a.face.part)))
+	}
+	for range 1 + bill.below(4) {
+		d := bill.below(dishes)
 		dish := w.chance(forPrice, uint64(m.index), 100+uint64(d))
 		unit := int64(math.Round(dish.lognormal(28, .6))) * 100
 		if m.kind == hotel {

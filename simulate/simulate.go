@@ -4,7 +4,7 @@
 //
 // It is a test bench for detectors and a source of demonstrations, not a forecast: figures measured
 // on it compare methods. Voucher types, rounds, hours, zone and district come from the campaign; what
-// people do comes from detection.md §6. Data in: Options. Data out: NDJSON events, one JSON object of
+// people do comes from detection.md §6; docs/simulate.md says what there is. Data in: Options. Data out: NDJSON events, one JSON object of
 // labels, a Summary.
 //
 // Every actor and day draws from a stream of its own that is derived by hashing (seed, purpose, who,
@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	vw "voucherwatch"
 )
@@ -40,8 +41,19 @@ type Options struct {
 	Days int
 	// Merchants and Customers override what Scale implies; at least 20 and 100.
 	Merchants, Customers int
-	// Typologies are names of Typologies(); nil is all of them.
+	// Typologies are names of Typologies() or of HeldOutTypologies(); HeldOut stands for all of the latter.
+	// Nil is all of the former.
 	Typologies []string
+	// Adversary adds gangs that change amounts, pace, accounts, devices and shops day by day with what
+	// they learn.
+	Adversary bool
+	// Feedback tells a gang whether the money of one of its redemptions was withheld. It is asked once for
+	// each, 1 to 3 days after, at the beginning of a day, when everything that arrived before that day has
+	// been written to events. It must depend on nothing else. Nil: the gangs believe that the office knows
+	// the naive rules.
+	Feedback func(redemptionID string) (blocked bool)
+	// fixed overrides nuisance parameters, for tests.
+	fixed map[parameter]float64
 	// NoFraud makes a placebo: rule violations and look-alikes stay, fraud does not.
 	NoFraud bool
 }
@@ -63,9 +75,12 @@ func (o *Options) complete() error {
 		}
 	}
 	need(o.Scale > 0 && o.Scale <= 1000, "scale", "must be above 0 and at most 1000")
+	need(!o.Adversary || !o.NoFraud, "adversary", "is fraud: leave it out or allow fraud")
+	need(o.Feedback == nil || o.Adversary, "feedback", "needs adversary")
 	need(o.Days >= 0, "days", "must not be negative")
 	need(o.Merchants >= 20, "merchants", "must be 20 or more")
 	need(o.Customers >= 100, "customers", "must be 100 or more")
+	o.Typologies = expanded(o.Typologies)
 	for _, name := range o.Typologies {
 		need(schemeNamed(name) != nil, "typologies", "unknown name "+name)
 	}
@@ -83,13 +98,14 @@ func (o *Options) complete() error {
 
 // Run writes a campaign's events, then its labels. The same options give the same bytes. Memory is
 // bounded by customers, merchants, planned fraud and the events of one day, not by the length of the
-// campaign, but for 16 bytes per look-alike. Errors carry vw.Invalid for options that cannot be.
+// campaign, but for 16 bytes per look-alike, and 90 bytes a redemption while the gate is judged. Errors
+// carry vw.Invalid for options that cannot be.
 func Run(ctx context.Context, o Options, events, labels io.Writer) (Summary, error) {
 	const op = "simulate.Run"
 	if err := o.complete(); err != nil {
 		return Summary{}, &vw.Error{Op: op, Code: vw.Invalid, Hint: "see the options of simulate", Err: err}
 	}
-	g := newGenerator(&o, events)
+	g := chooseGenerator(&o, events)
 	first, last := g.w.shelf.from, g.w.last+14 // a fortnight for the last refunds and complaints
 	for day := first; day <= last; day++ {
 		if err := ctx.Err(); err != nil {
@@ -97,6 +113,12 @@ func Run(ctx context.Context, o Options, events, labels io.Writer) (Summary, err
 		}
 		g.day(day)
 		if err := g.stage.flush(g.w.midnight(day + 1)); err != nil {
+			return Summary{}, &vw.Error{Op: op, Code: vw.Unavailable, Err: fmt.Errorf("write events: %w", err)}
+		}
+		if o.Feedback == nil {
+			continue
+		}
+		if err := g.stage.out.Flush(); err != nil {
 			return Summary{}, &vw.Error{Op: op, Code: vw.Unavailable, Err: fmt.Errorf("write events: %w", err)}
 		}
 	}
@@ -125,6 +147,13 @@ type generator struct {
 	spent   [][vw.Categories]vw.Fen
 	listed  map[int32]bool // 爱心 beneficiaries
 	notes   map[int][]note // registry changes, complaints, lists by day
+
+	diary      diary
+	gangs      []*gang
+	cases      int
+	busy       map[int32]bool // merchants in a case
+	attempt    int            // of drawing the fraud
+	difficulty Difficulty
 }
 
 // note is an event that is neither claim, redemption nor price.
@@ -134,10 +163,35 @@ type note struct {
 	gone  absence
 }
 
-func newGenerator(o *Options, events io.Writer) *generator {
+// chooseGenerator redraws the fraud until the naive rules neither fail nor suffice, or keeps the nearest
+// miss. The honest world is the same in every attempt.
+func chooseGenerator(o *Options, events io.Writer) *generator {
+	var best *generator
+	var honest []glimpse
+	tries := max(4, min(attempts, int(attempts/o.Scale))) // large worlds hardly differ by chance
+	if slices.ContainsFunc(heldOut(), func(s scheme) bool { return slices.Contains(o.Typologies, s.name) }) {
+		tries = 1 // forms nobody may tune to are as hard as they are
+	}
+	for attempt := range tries {
+		g := newGenerator(o, attempt, events)
+		seen, n := g.rehearse(honest)
+		honest = seen[:n:n]
+		g.difficulty = g.w.measure(seen)
+		g.difficulty.Attempt = attempt
+		if best == nil || g.difficulty.miss() < best.difficulty.miss() {
+			best = g
+		}
+		if best.difficulty.miss() == 0 {
+			break
+		}
+	}
+	return best
+}
+
+func newGenerator(o *Options, attempt int, events io.Writer) *generator {
 	w := newWorld(o)
-	g := &generator{w: w, o: o, stage: newStage(w, events), book: newBook(),
-		planned: map[int][]*act{}, taken: map[uint64]int{}, listed: map[int32]bool{}, notes: map[int][]note{},
+	g := &generator{w: w, o: o, attempt: attempt, stage: newStage(w, events), book: newBook(),
+		planned: map[int][]*act{}, taken: map[uint64]int{}, listed: map[int32]bool{}, notes: map[int][]note{}, busy: map[int32]bool{},
 		spent: make([][vw.Categories]vw.Fen, len(w.Rounds))}
 	g.register(w.merchants[:w.honest])
 	g.list()
@@ -159,37 +213,66 @@ func (g *generator) plan(a *act) {
 
 func (g *generator) day(day int) {
 	g.post(day)
+	g.conspire(day)
 	for _, n := range g.notes[day] {
 		g.note(n)
 	}
 	delete(g.notes, day)
-	w := g.w
-	if i := w.cycleOn(day); i >= 0 && w.RoundOn(day) >= 0 {
-		round := w.RoundOn(day)
-		for c := range w.customers {
-			for s := range w.ClaimLimit {
-				a, ok := w.visit(int32(c), i, s)
-				if !ok || a.day != day {
-					continue
-				}
-				a.voucherKey = a.key
-				if a.used {
-					category := w.Vouchers[a.voucher].Category
-					spent := &g.spent[round][category]
-					// 2 % of the pool are left to what is planned beside.
-					if *spent+a.discount > w.Rounds[round].Budget[category]*98/100 {
-						continue
-					}
-					*spent += a.discount
-				}
-				g.perform(&a)
-			}
-		}
-	}
+	g.trade(day, g.perform)
 	for _, a := range g.planned[day] {
 		g.perform(a)
 	}
 	delete(g.planned, day)
+}
+
+// trade is what customers do of themselves on a day.
+func (g *generator) trade(day int, do func(*act)) {
+	w := g.w
+	cycle, round := w.cycleOn(day), w.RoundOn(day)
+	if cycle < 0 || round < 0 {
+		return
+	}
+	for _, e := range g.diary.of(w, cycle, day) {
+		a, _ := w.visit(e.customer, cycle, int(e.slot))
+		a.voucherKey = a.key
+		if a.used {
+			category := w.Vouchers[a.voucher].Category
+			spent := &g.spent[round][category]
+			// 2 % of the pool are left to what is planned beside.
+			if *spent+a.discount > w.Rounds[round].Budget[category]*98/100 {
+				continue
+			}
+			*spent += a.discount
+		}
+		do(&a)
+	}
+}
+
+// diary says who has a visit on which day of a cycle, so that a day need not ask everybody.
+type diary struct {
+	cycle int // 1-based, 0 for none
+	days  [][]entry
+}
+
+type entry struct {
+	customer int32
+	slot     uint8
+}
+
+// of lists the visits of a day by customer and slot.
+func (d *diary) of(w *world, cycle, day int) []entry {
+	c := &w.cycles[cycle]
+	if d.cycle != cycle+1 {
+		*d = diary{cycle: cycle + 1, days: make([][]entry, c.to-c.from+1)}
+		for who := range w.customers {
+			for s := range w.ClaimLimit {
+				if a, ok := w.visit(int32(who), cycle, s); ok && a.day >= c.from && a.day <= c.to {
+					d.days[a.day-c.from] = append(d.days[a.day-c.from], entry{int32(who), uint8(s)})
+				}
+			}
+		}
+	}
+	return d.days[day-c.from]
 }
 
 // perform writes an act's claim, redemption and refund.
@@ -228,13 +311,19 @@ func (g *generator) perform(a *act) {
 func (g *generator) refund(a *act, m *merchant, e *record) {
 	w, s := g.w, g.stage
 	r := w.chance(forRefund, a.key, 0)
-	byChance := r.hit(w.p.refunds)
+	byChance := r.hit(w.p[refunds])
 	at, sum := a.refund, a.order
+	if a.returns > 0 {
+		sum = vw.Fen(float64(sum) * a.returns)
+	}
 	if at == 0 {
 		if !byChance || a.spoil != nil || a.discount == a.order {
 			return
 		}
-		at = a.at + vw.Millis((.3+r.exp(7))*float64(vw.Hour))
+		at = a.at + vw.Millis((.3+r.exp(w.p[refundHours]))*float64(vw.Hour))
+		if m.kind == appliances && r.hit(.3) { // found wanting at home
+			at += vw.Millis(r.exp(4) * float64(vw.Day))
+		}
 		if r.hit(.35) {
 			sum = max(1, vw.Fen(float64(a.order)*r.between(.1, .8)))
 		}

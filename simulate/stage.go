@@ -52,15 +52,15 @@ func (s *stage) put(t vw.EventType, key uint64, happened vw.Millis, from int, pr
 	switch {
 	case payment && provider == o.provider && happened >= o.from && happened < o.to:
 		arrive, outage = o.to+vw.Millis(r.between(0, 60_000)), true
-	case payment && r.hit(s.w.p.late):
-		arrive += vw.Millis(r.exp(15) * float64(vw.Minute))
+	case payment && r.hit(s.w.p[late]):
+		arrive += vw.Millis(r.exp(s.w.p[lateMinutes]) * float64(vw.Minute))
 	}
 	s.add(arrive, mix(key+uint64(t)), from, "")
 	name := t.String()
 	s.counts.Distinct[name]++
 	s.counts.Events[name]++
 	if t == vw.RedemptionEvent || t == vw.ClaimEvent || t == vw.PriceEvent || t == vw.RefundEvent {
-		if r.hit(s.w.p.duplicate) {
+		if r.hit(s.w.p[duplicates]) {
 			copied := len(s.lines)
 			s.lines = append(s.lines, s.lines[from:copied]...)
 			s.add(arrive+vw.Second+vw.Millis(r.exp(10)*float64(vw.Minute)), mix(key+uint64(t)+100), copied, "")

@@ -6,8 +6,8 @@ import (
 	vw "voucherwatch"
 )
 
-// tag marks honest look-alikes, H1 to H12 of detection.md §6, by bit.
-type tag uint16
+// tag marks honest look-alikes by bit: H1 to H12 of detection.md §6, and those beyond it.
+type tag uint32
 
 const (
 	h1 tag = 1 << iota
@@ -22,9 +22,14 @@ const (
 	h10
 	h11
 	h12
+	h13 // a small trader stocks up at one place
+	h14 // relatives of the owner
+	h15 // flash sale of a giant
+	h16 // neighbours helped with a device of the shop
+	h17 // shop with two price lists
 )
 
-var tagNames = [...]string{"H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9", "H10", "H11", "H12"}
+var tagNames = [...]string{"H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8", "H9", "H10", "H11", "H12", "H13", "H14", "H15", "H16", "H17"}
 
 // act is one voucher from claim to payment: who, where, what for. Honest acts are drawn when their day
 // comes; fraud, violations and 爱心 are planned before the first day.
@@ -45,6 +50,7 @@ type act struct {
 	voucherKey uint64        // names the voucher; key but for 爱心 and T18
 	unclaimed  bool          // no claim event (C05, second use of a voucher)
 	refund     vw.Millis     // when it is refunded in full by plan, 0 for chance
+	returns    float64       // share of the sum that goes back then, 0 for all
 	returned   bool          // that refund gives the voucher back although it is over (T17)
 	spoil      func(*record) // violations
 	mangle     mangling      // malformed lines
@@ -54,6 +60,11 @@ type act struct {
 // face is how an act differs from what customer, merchant and amount imply.
 type face struct {
 	device, card string
+	channel      string
+	serial       string  // of the appliance sold
+	fee          float64 // a surcharge on its own line, share of the rest
+	claimLon     *float64
+	claimLat     *float64
 	terminal     int // 1-based, 0 by chance
 	cashier      int
 	ticket       int // order number, 0 by the clock
@@ -75,21 +86,34 @@ const (
 
 // visit is slot s of a customer in a cycle: a pure function, so that anyone can ask what anyone does.
 func (w *world) visit(c int32, cycle, s int) (act, bool) {
+	if a, ok := w.invited(c, cycle, s); ok {
+		return a, true
+	}
 	who := &w.customers[c]
 	r := w.chance(forSlot, uint64(c), uint64(cycle)<<8|uint64(s))
 	if !r.hit(float64(who.rate)) {
 		return act{}, false
 	}
 	u := r.float()
-	if s > 0 && u < w.p.forgot*3 { // a third visit of three often has no first
+	if s > 0 && u < w.p[forgot]*3 { // a third visit of three often has no first
 		if lead, ok := w.visit(c, cycle, s-1); ok && lead.used {
-			a := w.follow(&lead, c, cycle, s, .5+r.exp(15))
+			a := w.follow(&lead, c, cycle, s, .5+r.exp(w.p[forgotMinutes]))
+			if r.hit(w.p[forgotExact]) { // and something more, to reach the threshold
+				a.order = w.Vouchers[a.voucher].Threshold
+			}
 			a.tags |= h2
 			return a, a.used
 		}
 	}
-	if s == 0 && who.head != c && u < w.p.family {
-		if lead, ok := w.visit(who.head, cycle, 0); ok && lead.used {
+	if s > 0 && who.canteen >= 0 && r.hit(w.p[canteenTwice]) { // lunch, and supper at the same table
+		if lead, ok := w.visit(c, cycle, s-1); ok && lead.used && lead.tags&h3 != 0 && lead.at < w.midnight(lead.day)+15*vw.Hour {
+			a := w.follow(&lead, c, cycle, s, r.between(4.5, 7)*60)
+			a.tags |= h3
+			return a, a.used
+		}
+	}
+	if who.head != c && (s == 0 && u < w.p[paysBeside] || w.onePhone(who.head) && r.hit(.5)) {
+		if lead, ok := w.visit(who.head, cycle, s); ok && lead.used {
 			a := w.follow(&lead, c, cycle, s, r.between(20, 180)/60)
 			a.tags |= h1
 			return a, a.used
@@ -133,27 +157,14 @@ func (w *world) errand(c int32, cycle, s int) (act, bool) {
 	who := &w.customers[c]
 	r := w.chance(forVisit, uint64(c), uint64(cycle)<<8|uint64(s))
 	day := w.cycles[cycle].from + r.weighted(w.cycles[cycle].weights)
-	var m int32
-	var tags tag
-	ok := false
-	u := r.float()
-	switch {
-	case s == 0 && who.employer >= 0 && u < .2:
-		if a, yes := w.banquet(c, cycle, u < .2*8/45); yes {
-			return a, true
-		}
-	case who.canteen >= 0 && u < .42:
-		if all := w.kindOf[canteen]; len(all) > 0 {
-			m, ok, tags = all[int(who.canteen)%len(all)], true, h3
-		}
-	case who.employer >= 0 && block(who.employer) && u < .55:
-		if m, ok = w.haunt(who.employer, r.below(3)); ok {
-			tags = h10
-		}
+	m, on, at, tags := w.haunted(&r, c, cycle)
+	ok := m >= 0
+	if on > 0 {
+		day = on
 	}
 	if !ok {
 		for _, p := range w.promos {
-			if since := day - w.merchants[p].openDay; since >= 0 && since < 3 && r.hit(.6/float64(len(w.kinds[w.merchants[p].category]))+.004) {
+			if since := day - w.merchants[p].openDay; since >= 0 && since < 3 && r.hit(w.p[openings]/float64(len(w.kinds[w.merchants[p].category]))+.004) {
 				m, ok = p, true
 				break
 			}
@@ -168,34 +179,14 @@ func (w *world) errand(c int32, cycle, s int) (act, bool) {
 	a, ok := w.purchase(&r, c, m, day)
 	a.key = w.slotKey(c, cycle, s)
 	a.tags |= tags
-	a.used = !r.hit(w.p.waste)
+	a.used = !r.hit(w.p[waste])
+	if at > a.claimed+minClaim && at < w.closing(m, day) && ok {
+		a.at, a.tags = at, a.tags&^h6
+	}
+	if tags == h16 {
+		a.face.device = w.helperDevice(m)
+	}
 	return a, ok
-}
-
-// banquet (H8): colleagues eat together and each pays with an own voucher within 20 minutes.
-func (w *world) banquet(c int32, cycle int, goes bool) (act, bool) {
-	e := uint64(w.customers[c].employer)
-	r := w.chance(forBanquet, e, uint64(cycle))
-	halls := w.kindOf[hotel]
-	if r.hit(.5) {
-		halls = w.kindOf[dining]
-	}
-	if !goes || !r.hit(.25) || len(halls) == 0 {
-		return act{}, false
-	}
-	m := halls[r.below(len(halls))]
-	day := w.cycles[cycle].from + r.weighted(w.cycles[cycle].weights)
-	at := w.midnight(day) + vw.Millis([]float64{12.6, 19.2}[r.below(2)]*float64(vw.Hour)) + vw.Millis(r.norm()*float64(20*vw.Minute))
-	if !w.merchants[m].trades(day) {
-		return act{}, false
-	}
-	own := w.chance(forVisit, uint64(c), uint64(cycle)<<8|200)
-	a, ok := w.purchase(&own, c, m, day)
-	a.key = w.slotKey(c, cycle, 0)
-	a.at = at + vw.Millis(own.between(0, 20)*float64(vw.Minute))
-	a.used = true
-	a.tags = a.tags&^h6 | h8
-	return a, ok && a.at > a.claimed+minClaim && a.at < w.closing(m, day)
 }
 
 // purchase draws what a customer buys at a merchant on a day: claim, time, amount, voucher.
@@ -207,8 +198,11 @@ func (w *world) purchase(r *chance, c, mi int32, day int) (act, bool) {
 		return a, false
 	}
 	a.order = w.amount(r, m)
+	if w.customers[c].stocksUp == mi {
+		a.order = w.standing(r, c)
+	}
 	a.voucher = w.best(m.category, a.order)
-	if r.hit(w.p.lesser) {
+	if r.hit(w.p[lesser]) {
 		if n := w.reach(m.category, a.order); n > 1 {
 			a.voucher = tiers[r.below(n-1)]
 		}
@@ -224,8 +218,14 @@ func (w *world) purchase(r *chance, c, mi int32, day int) (act, bool) {
 	if m.openDay > 0 && day < m.openDay+3 {
 		a.tags |= h7
 	}
-	if m.sale && day < w.Start+10 {
+	if m.sale && day < w.Start+10 || m.kind == supermarket && w.shelf.dearSince(day) {
 		a.tags |= h9
+	}
+	if m.twoLists {
+		a.tags |= h17
+		if w.customers[c].stocksUp == mi || r.hit(.2) {
+			a.face.unit = w.byTheDozen(m)
+		}
 	}
 	if m.street {
 		a.tags |= h11
@@ -257,10 +257,10 @@ func (w *world) moments(r *chance, m *merchant, day int) (claimed, at vw.Millis)
 	claimed = w.claimTime(r, m.category, day)
 	release := w.release(day)
 	closing := w.closing(m.index, day)
-	if r.hit(w.p.rush) {
+	if r.hit(w.p[rush]) {
 		at = claimed + minClaim + vw.Millis(r.exp(12)*float64(vw.Minute))
 	} else {
-		s := &shops[m.kind]
+		s := &w.shops[m.kind]
 		for range 6 {
 			h := s.peaks[r.below(2)] + s.width*r.norm()
 			if r.hit(.12) {
@@ -282,10 +282,10 @@ func (w *world) moments(r *chance, m *merchant, day int) (claimed, at vw.Millis)
 	return max(claimed, release), at
 }
 
-// claimTime follows the release, mean 20 minutes, until the stock of the day is out.
+// claimTime follows the release until the stock of the day is out.
 func (w *world) claimTime(r *chance, c vw.Category, day int) vw.Millis {
 	out := float64(w.stockOut(day, c))
-	mean := float64(20 * vw.Minute)
+	mean := w.p[claimMinutes] * float64(vw.Minute)
 	// Inverse of the exponential cut at the stock-out; the first seconds after the release are human.
 	t := -mean * math.Log(1-r.float()*(1-math.Exp(-out/mean)))
 	return w.release(day) + vw.Millis(t) + vw.Second
@@ -299,8 +299,8 @@ func (w *world) amount(r *chance, m *merchant) vw.Fen {
 		a := w.basketOf(r, m)
 		for _, t := range tiers {
 			threshold := w.Vouchers[t].Threshold
-			if a < threshold && float64(a) >= .85*float64(threshold) && r.hit(w.p.topUp) {
-				a = w.finish(r, m, vw.Fen(float64(threshold)*(1+r.exp(.03))))
+			if a < threshold && float64(a) >= w.p[topUpFrom]*float64(threshold) && r.hit(w.p[topUp]) {
+				a = w.finish(r, m, vw.Fen(float64(threshold)*(1+r.exp(w.p[topUpOver]))))
 				break
 			}
 		}
@@ -312,7 +312,7 @@ func (w *world) amount(r *chance, m *merchant) vw.Fen {
 }
 
 func (w *world) basketOf(r *chance, m *merchant) vw.Fen {
-	s := &shops[m.kind]
+	s := &w.shops[m.kind]
 	switch m.kind {
 	case petrol:
 		if r.hit(.7) {
@@ -348,7 +348,7 @@ func (w *world) basketOf(r *chance, m *merchant) vw.Fen {
 
 // finish rounds a sum as the shop's prices make it, upwards.
 func (w *world) finish(r *chance, m *merchant, a vw.Fen) vw.Fen {
-	s := &shops[m.kind]
+	s := &w.shops[m.kind]
 	switch u := r.float(); {
 	case u < s.whole:
 		return (a + 99) / 100 * 100

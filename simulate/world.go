@@ -7,24 +7,6 @@ import (
 	vw "voucherwatch"
 )
 
-// nuisance are the parameters no method may be tuned to: each seed draws its own (ranges beside).
-type nuisance struct {
-	holiday   float64 // volume of 1–7 October: 1.4–2.2
-	rain      float64 // share of rainy days: 0–.25, volume ×.8
-	waste     float64 // claimed and never used: .15–.25
-	rush      float64 // redeemed within 40 minutes of the claim: .08–.16
-	forgot    float64 // H2, comes back for a forgotten item: .007–.014 of visits
-	family    float64 // H1, pays beside the head of the household: .1–.2 of members' first visits
-	topUp     float64 // tops a basket up to the next threshold: .25–.45
-	lesser    float64 // shows a smaller voucher than the basket allows: .04–.12
-	refunds   float64 // .01–.02
-	late      float64 // .007–.013, mean 15 minutes
-	duplicate float64 // .002–.004
-	receipts  float64 // merchants whose receipts reach the stream: .5–.7
-	ring      float64 // days a ring's account is at work: .45–.65
-	skew      float64 // standard deviation of a till's clock: 5–45 s, cut at 90 s
-}
-
 // cycle is what the claim limit counts in: a round, or the whole campaign.
 type cycle struct {
 	from, to int       // day numbers, inclusive
@@ -46,9 +28,17 @@ type world struct {
 	merchants []merchant
 	honest    int // merchants[:honest] were there before any fraud
 	employers int
+	staff     [][]int32 // customers by employer
+	flash     struct {  // H15
+		merchant int32
+		day      int
+		at       vw.Millis
+		deals    []vw.Fen
+	}
 	favourite [][]float64 // [cluster*Categories+category] cumulative weight of byCategory
 	anywhere  [vw.Categories][]float64
 	kinds     [vw.Categories][]int32 // merchant indices by category
+	shops     [kindCount]shop        // the trades as this world has them
 	kindOf    [kindCount][]int32
 	promos    []int32
 	outage    struct {
@@ -65,20 +55,19 @@ func newWorld(o *Options) *world {
 		w.last = min(w.End, w.Start+o.Days-1)
 	}
 	r := w.chance(forWorld, 0, 0)
-	w.p = nuisance{
-		holiday: r.between(1.4, 2.2), rain: r.between(0, .25), waste: r.between(.15, .25), rush: r.between(.08, .16),
-		forgot: r.between(.007, .014), family: r.between(.1, .2), topUp: r.between(.25, .45), lesser: r.between(.04, .12),
-		refunds: r.between(.01, .02), late: r.between(.007, .013), duplicate: r.between(.002, .004),
-		receipts: r.between(.5, .7), ring: r.between(.45, .65), skew: r.between(5, 45),
-	}
+	w.p = newNuisance(o.Seed, o.fixed)
+	w.layTrades()
 	w.layTiers()
 	w.layCycles()
 	w.settle(o)
 	w.shelf = newShelf(w)
 	w.open(o.Merchants)
+	w.crown()
+	w.layDemand()
+	w.acquaint()
 	day := w.Start + r.among(2, max(2, w.last-w.Start-1))
 	w.outage.from = w.midnight(day) + vw.Millis([]int{11*60 + 40, 17*60 + 40}[r.below(2)]+r.below(50))*vw.Minute
-	w.outage.to = w.outage.from + 20*vw.Minute
+	w.outage.to = w.outage.from + vw.Millis(w.p[outageMinutes]*float64(vw.Minute))
 	w.outage.provider = r.below(providers)
 	return w
 }
@@ -154,12 +143,12 @@ func (w *world) weight(day int) float64 {
 	r := w.chance(forCalendar, uint64(day), 0)
 	v := 1.0
 	if holiday(day) {
-		v *= w.p.holiday
+		v *= w.p[holidayVolume]
 	} else if wd := weekday(day); wd == time.Saturday || wd == time.Sunday {
-		v *= 1.25
+		v *= w.p[weekendVolume]
 	}
-	if r.hit(w.p.rain) {
-		v *= .8
+	if r.hit(w.p[rainyDays]) {
+		v *= w.p[rainVolume]
 	}
 	return v * r.between(.95, 1.05)
 }
@@ -181,10 +170,10 @@ func (w *world) cycleOn(day int) int {
 	return -1
 }
 
-// stockOut is when a category's vouchers of a day are gone: 2 to 90 minutes after the release.
+// stockOut is when a category's vouchers of a day are gone, since the release.
 func (w *world) stockOut(day int, c vw.Category) vw.Millis {
 	r := w.chance(forCalendar, uint64(day), 1+uint64(c))
-	return vw.Millis(r.between(2, 90) * float64(vw.Minute))
+	return vw.Millis(r.between(2, w.p[stockOutMinutes]) * float64(vw.Minute))
 }
 
 func (w *world) text(at vw.Millis) string {

@@ -163,14 +163,17 @@ func serve() command {
 func simulateCommand() command {
 	return command{"simulate", "--out EVENTS --labels LABELS", "write a labelled campaign: honest trade, look-alikes and fraud, drawn from a seed", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		var o simulate.Options
-		var name, out, labels, typologies string
+		var name, out, labels, typologies, adversary string
+		var verbose bool
 		f.StringVar(&name, "campaign", defaultCampaign, "`NAME` of a built-in campaign or a file")
 		f.Uint64Var(&o.Seed, "seed", 1, "`NUMBER` that everything is drawn from")
 		f.Float64Var(&o.Scale, "scale", 1, "`SIZE`: 1 is some 37,000 redemptions; 38 with --merchants 3000 --customers 200000 a county")
 		f.IntVar(&o.Days, "days", 0, "`DAYS` of the campaign; 0: all")
 		f.IntVar(&o.Merchants, "merchants", 0, "`NUMBER`; 0: by the scale")
 		f.IntVar(&o.Customers, "customers", 0, "`NUMBER`; 0: by the scale")
-		f.StringVar(&typologies, "typologies", "", "`NAMES` of the forms of fraud, separated by commas; none: all")
+		f.StringVar(&typologies, "typologies", "", "`NAMES` of the forms of fraud, separated by commas; held-out: those beyond the usual ones; none given: the usual ones")
+		f.StringVar(&adversary, "adversary", "", "gangs that learn; `MODE`: open (they expect the naive rules) or closed (they hear what the built-in policy blocks)")
+		f.BoolVar(&verbose, "verbose", false, "say also how hard the world is for naive rules")
 		f.BoolVar(&o.NoFraud, "no-fraud", false, "leave all fraud out; the honest events stay the same bytes")
 		f.StringVar(&out, "out", "", "`FILE` for the events")
 		f.StringVar(&labels, "labels", "", "`FILE` for the labels")
@@ -185,6 +188,10 @@ func simulateCommand() command {
 				return usageError{errors.New("--out and --labels must be two files: who is judged must not see the answers")}
 			case !inScale(o.Scale):
 				return usageError{errors.New("--scale must be above 0 and at most 1000")}
+			case adversary != "" && adversary != "open" && adversary != "closed":
+				return usageError{errors.New("--adversary must be open or closed")}
+			case adversary != "" && o.NoFraud:
+				return usageError{errors.New("--adversary is fraud: leave out one of --adversary and --no-fraud")}
 			case o.Days < 0 || o.Merchants < 0 || o.Customers < 0:
 				return usageError{errors.New("--days, --merchants and --customers must not be negative")}
 			}
@@ -197,11 +204,20 @@ func simulateCommand() command {
 			if typologies == "" {
 				o.Typologies = nil
 			}
-			sum, err := app.SimulateFiles(ctx, o, out, labels)
+			o.Adversary = adversary != ""
+			var sum simulate.Summary
+			if adversary == "closed" {
+				sum, err = app.SimulateAgainst(ctx, o, "", out, labels)
+			} else {
+				sum, err = app.SimulateFiles(ctx, o, out, labels)
+			}
 			if err != nil {
 				return err
 			}
 			app.WriteWorld(s.out, sum)
+			if verbose {
+				return sum.Difficulty.Describe(s.out)
+			}
 			return nil
 		}
 	}}

@@ -121,6 +121,11 @@ func Demo(ctx context.Context, o DemoOptions) error {
 
 // SimulateFiles writes a world's events and labels. The files get their names when both are complete.
 func SimulateFiles(ctx context.Context, o simulate.Options, events, labels string) (simulate.Summary, error) {
+	return simulateFiles(ctx, o, events, labels, io.Discard)
+}
+
+// simulateFiles writes the events to one more place.
+func simulateFiles(ctx context.Context, o simulate.Options, events, labels string, also io.Writer) (simulate.Summary, error) {
 	fail := func(err error) (simulate.Summary, error) {
 		return simulate.Summary{}, &vw.Error{Op: "app.Simulate", Code: vw.Unavailable, Hint: "choose files that you may write to, on a disk with room", Err: err}
 	}
@@ -134,7 +139,7 @@ func SimulateFiles(ctx context.Context, o simulate.Options, events, labels strin
 		return fail(err)
 	}
 	defer l.abandon()
-	s, err := simulate.Run(ctx, o, e.file, l.file)
+	s, err := simulate.Run(ctx, o, io.MultiWriter(e.file, also), l.file)
 	if err != nil {
 		return s, err
 	}
@@ -388,6 +393,8 @@ func lookAlikeTitle(tag string) string {
 		"H1": "家人分别付款 family pays separately", "H2": "漏买再买 forgot an item", "H3": "食堂常客 canteen regulars", "H4": "加油整数 exact sums of petrol",
 		"H5": "单一定价 fixed-price shop", "H6": "开抢与节日高峰 rush and holidays", "H7": "新店开业 opening promotion", "H8": "宴席团餐 banquet, team order",
 		"H9": "促销结束、成本上涨 ended sale, cost shock", "H10": "宿舍楼办公楼 dormitory, office block", "H11": "市场共用账户 market street", "H12": "断网补传 outage catch-up",
+		"H13": "小店进货 traders stock up", "H14": "店主亲属 relatives of the owner", "H15": "大店秒杀 flash sale of a giant", "H16": "代老人操作 neighbours helped",
+		"H17": "两套价目 two price lists",
 	}
 	return names[tag]
 }
