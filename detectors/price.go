@@ -68,8 +68,9 @@ type priceDetector struct {
 	freeSKUs  []uint32
 	// pending are the redemptions of items that stand above their base, by merchant, until it is known
 	// whether the rise is one; pairs those that paid more than the label.
-	pending map[uint64][]pricePending
-	pairs   map[uint64][]FoundRedemption
+	pending  map[uint64][]pricePending
+	pairs    map[uint64][]FoundRedemption
+	labelled int // items with a label
 	// complaints and visits are those of all merchants of the slot; complaining is what the slots learned of both.
 	complaints, visits int
 	complaining        float64
@@ -102,8 +103,8 @@ type priceMerchant struct {
 type priceShop struct {
 	key    uint64
 	items  uint32
-	judged uint16 // items judged on the last day
-	till   uint16 // of those known from receipts alone
+	judged uint16 // items with a label judged on the last day
+	till   uint16 // items known from receipts alone, and judged
 }
 
 type priceSKU struct {
@@ -394,6 +395,10 @@ func (d *priceDetector) Apply(b *vw.Batch, e *vw.Event, t vw.Millis) {
 	}
 	m.priced = true
 	if it.flags&priceLabelled == 0 { // what receipts said is worth less
+		d.labelled++
+		if it.judgedByTill() {
+			d.shops[it.merchant].till--
+		}
 		*it = priceItem{merchant: it.merchant, sku: it.sku, flags: priceLabelled}
 		if r := d.rises.Find(key); r != nil {
 			r.base = 0
@@ -447,7 +452,14 @@ func (d *priceDetector) Sweep(now vw.Millis) {
 		if int(it.seen) >= day-priceIdle {
 			return true
 		}
-		d.shops[it.merchant].items--
+		shop := &d.shops[it.merchant]
+		shop.items--
+		switch {
+		case it.flags&priceLabelled != 0:
+			d.labelled--
+		case it.judgedByTill():
+			shop.till--
+		}
 		d.skus[it.sku].items--
 		return false
 	})

@@ -69,7 +69,7 @@ func judgePrices(ds []*priceDetector, day uint16, t *Tick) {
 		for last < len(known) && known[last].sku == r.sku {
 			last++
 		}
-		r.judge(ds[0], costs[i], known[first:last])
+		r.judge(costs[i], known[first:last])
 	}
 	slices.SortFunc(rises, func(a, b *priceRise) int {
 		return cmp.Or(cmp.Compare(a.merchant, b.merchant), cmp.Compare(b.net, a.net), cmp.Compare(a.sku, b.sku))

@@ -23,7 +23,7 @@ func (d *priceDetector) raised(r *priceRise) bool { return float64(r.net) >= d.l
 
 // stand opens, renews or ends the rise of an item whose label was read, before the reading is taken in.
 func (d *priceDetector) stand(key uint64, it *priceItem, merchant, sku uint64, fen uint32, day uint16) *priceRise {
-	if it.day > day {
+	if it.day > day || d.skus[it.sku].capped {
 		return nil
 	}
 	var r *priceRise
@@ -63,7 +63,7 @@ type pricePeer struct {
 
 // judge takes from a rise what cost and market explain. peers are all merchants that sell the sku, the
 // merchant itself included.
-func (r *priceRise) judge(d *priceDetector, cost priceCost, peers []pricePeer) {
+func (r *priceRise) judge(cost priceCost, peers []pricePeer) {
 	var changes, prices, costs []float64
 	for _, p := range peers {
 		if p.merchant == r.merchant {
@@ -134,27 +134,24 @@ func (c priceCost) growth() (growth float64, ok bool) {
 }
 
 // pricePeersOf lists what the merchants did with the wanted skus, by sku and merchant, and counts on the way the
-// items of each merchant that can be judged on the day.
+// items of each merchant that can be judged on the day. It reads every item, once a day.
 func pricePeersOf(ds []*priceDetector, wanted map[uint64]bool, day uint16) []pricePeer {
 	var list []pricePeer
 	for _, d := range ds {
+		if d.labelled == 0 {
+			continue
+		}
 		for i := range d.shops {
-			d.shops[i].judged, d.shops[i].till = 0, 0
+			d.shops[i].judged = 0
 		}
 		for i := range d.skus {
 			d.skus[i].wanted = wanted[d.skus[i].key]
 		}
 		d.items.Each(func(key uint64, it *priceItem) {
+			if it.flags&priceLabelled == 0 || day-it.seen >= priceCarry || !it.known() {
+				return
+			}
 			shop := &d.shops[it.merchant]
-			if it.flags&priceLabelled == 0 {
-				if int(it.receipts)+int(it.run) >= tillLeast {
-					shop.till++
-				}
-				return
-			}
-			if day-it.seen >= priceCarry || !it.known() {
-				return
-			}
 			shop.judged++
 			if !d.skus[it.sku].wanted {
 				return
@@ -181,7 +178,11 @@ func pricePeersOf(ds []*priceDetector, wanted map[uint64]bool, day uint16) []pri
 // follow takes a rise to the end of a day: whether it stands, at what price, and whether it is fresh.
 func (d *priceDetector) follow(key uint64, r *priceRise, day uint16) bool {
 	it := d.items.Find(key)
-	if it == nil || r.base == 0 || d.skus[it.sku].capped {
+	if it == nil || r.base == 0 {
+		return false
+	}
+	if d.skus[it.sku].capped {
+		it.flags &^= priceStanding
 		return false
 	}
 	if it.flags&priceLabelled == 0 { // receipts: the run must go on
