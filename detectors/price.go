@@ -103,8 +103,10 @@ type priceMerchant struct {
 type priceShop struct {
 	key    uint64
 	items  uint32
-	judged uint16 // items with a label judged on the last day
+	judged uint16 // items with a label that could be judged when they were counted last
 	till   uint16 // items known from receipts alone, and judged
+	alarm  bool   // as priceMerchant.alarm
+	shown  bool   // a rise is being judged
 }
 
 type priceSKU struct {

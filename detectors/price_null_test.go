@@ -86,3 +86,46 @@ func TestPriceLooksSpendOneBudget(t *testing.T) {
 		}
 	}
 }
+
+// Where a few gouge, the others' null must not learn it.
+func TestAFewGougersAreNotTheMarket(t *testing.T) {
+	d := &priceDetector{p: priceParams{Items: 3}}
+	var list []*priceShown
+	add := func(rose int64) *priceShown {
+		d.shops = append(d.shops, priceShop{judged: 40})
+		s := &priceShown{d: d, m: &priceMerchant{}}
+		s.rose[0][0] = rose
+		list = append(list, s)
+		return s
+	}
+	for range 50 {
+		d.shops = append(d.shops, priceShop{judged: 40})
+	}
+	gouger := add(12)
+	for range 7 {
+		add(12)
+	}
+	add(1)
+	for i, s := range list {
+		s.shop = &d.shops[50+i]
+	}
+	w := priceWindowOf([]*priceDetector{d}, list, 0)
+	if w.items != 59*40 || w.rose[0] != 8*2+1 {
+		t.Errorf("%d of %d items, want 17 of 2360: a gouger counts as one item less than accuse", w.rose[0], w.items)
+	}
+	others := w.without(gouger)
+	var null priceNull
+	if p := null.tail(40, &gouger.rose[0], 3, &others); p > 1e-4 {
+		t.Errorf("p of a gouger among eight %g", p)
+	}
+	for range 50 { // now half of the shops raise twelve: that is the market
+		add(12)
+	}
+	for i, s := range list {
+		s.shop = &d.shops[50+i]
+	}
+	w = priceWindowOf([]*priceDetector{d}, list, 0)
+	if w.rose[0] < 50*12 {
+		t.Errorf("%d items of a market in which half of the shops raise twelve, want them all", w.rose[0])
+	}
+}

@@ -134,9 +134,12 @@ func (c priceCost) growth() (growth float64, ok bool) {
 }
 
 // pricePeersOf lists what the merchants did with the wanted skus, by sku and merchant, and counts on the way the
-// items of each merchant that can be judged on the day. It reads every item, once a day.
+// items of each merchant that can be judged. It reads every item, so it does neither on days that want none, but once a week.
 func pricePeersOf(ds []*priceDetector, wanted map[uint64]bool, day uint16) []pricePeer {
 	var list []pricePeer
+	if len(wanted) == 0 && day%7 != 0 {
+		return nil
+	}
 	for _, d := range ds {
 		if d.labelled == 0 {
 			continue
@@ -148,7 +151,7 @@ func pricePeersOf(ds []*priceDetector, wanted map[uint64]bool, day uint16) []pri
 			d.skus[i].wanted = wanted[d.skus[i].key]
 		}
 		d.items.Each(func(key uint64, it *priceItem) {
-			if it.flags&priceLabelled == 0 || day-it.seen >= priceCarry || !it.known() {
+			if it.flags&priceLabelled == 0 || int(day)-int(it.seen) >= priceCarry || !it.known() {
 				return
 			}
 			shop := &d.shops[it.merchant]
