@@ -15,7 +15,8 @@ type priceRise struct {
 	now           uint32 // the lower price of the last two days, at the last judgement
 	since         uint16 // first day
 	fresh         bool   // it stands long enough, and not much longer
-	net, peers    float32
+	net           float32
+	peers         float32 // rise of the others; NaN when there are none
 }
 
 // raised tells whether a rise is one that neither cost nor market explains.
@@ -47,7 +48,7 @@ func (d *priceDetector) stand(key uint64, it *priceItem, merchant, sku uint64, f
 		return r
 	}
 	r, _ = d.rises.Get(key)
-	*r = priceRise{merchant: merchant, sku: sku, name: r.name, base: base, legal: legal, now: fen, since: day}
+	*r = priceRise{merchant: merchant, sku: sku, name: r.name, base: base, legal: legal, now: fen, since: day, peers: float32(None)}
 	it.flags |= priceStanding
 	return r
 }
@@ -101,6 +102,9 @@ func (r *priceRise) judge(cost priceCost, peers []pricePeer) {
 		}
 	}
 	r.net, r.peers = float32(net), float32(expected)
+	if n == 0 {
+		r.peers = float32(None) // nobody else sells it
+	}
 }
 
 // priceMiddle is the median, which sorts x; 0 of nothing.

@@ -73,7 +73,7 @@ func (d *priceDetector) till(v *Visit, key uint64, it *priceItem, sku vw.Ref, fe
 		r, isNew := d.rises.Get(key)
 		if isNew || r.base == 0 {
 			*r = priceRise{
-				merchant: v.Event.Merchant.Key, sku: sku.Key, name: r.name, base: it.level[tillTop], legal: it.level[tillTop], now: it.level[tillLow], since: it.day,
+				merchant: v.Event.Merchant.Key, sku: sku.Key, name: r.name, base: it.level[tillTop], legal: it.level[tillTop], now: it.level[tillLow], since: it.day, peers: float32(None),
 			}
 			d.name(v.Batch, r, sku, v.Day)
 		}
