@@ -3,7 +3,6 @@ package detectors
 import (
 	"fmt"
 	"math"
-	"unsafe"
 
 	vw "voucherwatch"
 )
@@ -68,49 +67,14 @@ type priceDetector struct {
 	freeSKUs  []uint32
 	// pending are the redemptions of items that stand above their base, by merchant, until it is known
 	// whether the rise is one; pairs those that paid more than the label.
-	pending map[uint64][]pricePending
-	pairs   map[uint64][]FoundRedemption
+	pending  map[uint64][]pricePending
+	pairs    map[uint64][]FoundRedemption
+	labelled int // items with a label
 	// complaints and visits are those of all merchants of the slot; complaining is what the slots learned of both.
 	complaints, visits int
 	complaining        float64
 	judged             int                        // last day judged; the first slot's is in use, and its null
 	null               [len(priceSpans)]priceNull // of all merchants
-}
-
-// priceMerchant is what is remembered of a merchant.
-type priceMerchant struct {
-	id         IDRef
-	row        uint32   // in shops
-	visits     uint32   // redemptions
-	complaints [3]uint8 // price, voucher_refused, surcharge
-	priced     bool     // its prices are read
-	alarm      bool     // its prices are raised
-	found      bool     // and a finding of it exists
-	said       bool     // in its latest form
-	early      bool     // they rose before the campaign began
-	falseRefs  uint16   // struck-through prices above the lowest of seven days
-	neverRefs  uint16   // of these, above all that was ever asked
-	pairs      uint16
-	pairDays   uint16 // on which there were pairs
-	pairDay    uint16 // the latest
-	llr        float32
-	till       float32 // the same from receipts alone
-	p          float32 // of the rise, all looks of the campaign paid
-}
-
-// priceShop and priceSKU are what the daily pass over all items counts.
-type priceShop struct {
-	key    uint64
-	items  uint32
-	judged uint16 // items judged on the last day
-	till   uint16 // of those known from receipts alone
-}
-
-type priceSKU struct {
-	key    uint64
-	items  uint32
-	wanted bool
-	capped bool
 }
 
 type pricePending struct {
@@ -143,17 +107,6 @@ func newPrice(env *Env) (Detector, error) {
 	d.least = math.Log1p(d.p.Rise)
 	learnComplaints([]*priceDetector{d})
 	return d, nil
-}
-
-// Size counts the items and what the merchants hold.
-func (d *priceDetector) Size() (keys, bytes int) {
-	bytes = d.items.Bytes() + d.merchants.Bytes() +
-		d.rises.Bytes() + d.costs.Bytes() + d.rows.Bytes() +
-		cap(d.shops)*int(unsafe.Sizeof(priceShop{})) + cap(d.skus)*int(unsafe.Sizeof(priceSKU{}))
-	for _, s := range d.pending {
-		bytes += cap(s) * int(unsafe.Sizeof(pricePending{}))
-	}
-	return d.items.Len(), bytes
 }
 
 // Touch reads the entries of the merchant and of the receipt's items.
@@ -286,55 +239,6 @@ func (d *priceDetector) above(fen, base uint32) bool {
 	return float64(fen) >= float64(base)*(1+d.p.Rise)
 }
 
-// merchant makes the entry of a merchant.
-func (d *priceDetector) merchant(key uint64) *priceMerchant {
-	m, isNew := d.merchants.Get(key)
-	if !isNew {
-		return m
-	}
-	if n := len(d.freeShops); n > 0 {
-		m.row, d.freeShops = d.freeShops[n-1], d.freeShops[:n-1]
-	} else {
-		m.row = uint32(len(d.shops))
-		d.shops = append(d.shops, priceShop{})
-	}
-	d.shops[m.row] = priceShop{key: key}
-	return m
-}
-
-// sku is the row of a sku.
-func (d *priceDetector) sku(key uint64) uint32 {
-	row, isNew := d.rows.Get(key)
-	if !isNew {
-		return *row
-	}
-	if n := len(d.freeSKUs); n > 0 {
-		*row, d.freeSKUs = d.freeSKUs[n-1], d.freeSKUs[:n-1]
-	} else {
-		*row = uint32(len(d.skus))
-		d.skus = append(d.skus, priceSKU{})
-	}
-	d.skus[*row] = priceSKU{key: key}
-	return *row
-}
-
-// item makes the series of a sku at a merchant if there is room and no ceiling, else nil.
-func (d *priceDetector) item(m *priceMerchant, key, sku uint64) *priceItem {
-	shop := &d.shops[m.row]
-	if int(shop.items) >= d.p.MaxItems {
-		return nil
-	}
-	row := d.sku(sku)
-	if d.skus[row].capped {
-		return nil
-	}
-	shop.items++
-	d.skus[row].items++
-	it, _ := d.items.Get(key)
-	it.merchant, it.sku = m.row, row
-	return it
-}
-
 // name remembers the name of an item that rises while it can be had.
 func (d *priceDetector) name(b *vw.Batch, r *priceRise, sku vw.Ref, day int) {
 	if d.env.Arena.Bytes(r.name) == nil {
@@ -394,6 +298,10 @@ func (d *priceDetector) Apply(b *vw.Batch, e *vw.Event, t vw.Millis) {
 	}
 	m.priced = true
 	if it.flags&priceLabelled == 0 { // what receipts said is worth less
+		d.labelled++
+		if it.judgedByTill() {
+			d.shops[it.merchant].till--
+		}
 		*it = priceItem{merchant: it.merchant, sku: it.sku, flags: priceLabelled}
 		if r := d.rises.Find(key); r != nil {
 			r.base = 0
@@ -438,46 +346,3 @@ const priceReceiptsLLR = 4.8
 
 // priceMerchantPrior is the log-odds that a merchant cheats, before any evidence: one in ninety.
 const priceMerchantPrior = -4.5
-
-// Sweep drops the items that were not read for 45 days, and redemptions that waited longer than a
-// rise needs to show.
-func (d *priceDetector) Sweep(now vw.Millis) {
-	day := vw.DayOf(now, d.env.Offset)
-	d.items.Sweep(func(_ uint64, it *priceItem) bool {
-		if int(it.seen) >= day-priceIdle {
-			return true
-		}
-		d.shops[it.merchant].items--
-		d.skus[it.sku].items--
-		return false
-	})
-	d.costs.Sweep(func(_ uint64, c *priceCost) bool { return int(c.day) >= day-priceIdle })
-	d.merchants.Sweep(func(_ uint64, m *priceMerchant) bool {
-		if d.shops[m.row].items > 0 || m.visits > 0 || m.found || m.pairs > 0 || m.complaints != [3]uint8{} {
-			return true
-		}
-		d.shops[m.row] = priceShop{}
-		d.freeShops = append(d.freeShops, m.row)
-		return false
-	})
-	d.rows.Sweep(func(_ uint64, row *uint32) bool {
-		if s := &d.skus[*row]; s.items > 0 || s.capped {
-			return true
-		}
-		d.freeSKUs = append(d.freeSKUs, *row)
-		return false
-	})
-	for key, list := range d.pending {
-		rest := list[:0]
-		for _, w := range list {
-			if r := d.rises.Find(pairKey(key, w.sku)); r != nil && int(w.day) >= day-priceWait {
-				rest = append(rest, w)
-			}
-		}
-		if len(rest) == 0 {
-			delete(d.pending, key)
-		} else {
-			d.pending[key] = rest
-		}
-	}
-}

@@ -56,7 +56,9 @@ func judgePrices(ds []*priceDetector, day uint16, t *Tick) {
 				c = *known
 			}
 			rises, costs = append(rises, r), append(costs, c)
-			wanted[r.sku] = wanted[r.sku] || r.fresh
+			if r.fresh {
+				wanted[r.sku] = true
+			}
 		})
 	}
 	known := pricePeersOf(ds, wanted, day)
@@ -69,7 +71,7 @@ func judgePrices(ds []*priceDetector, day uint16, t *Tick) {
 		for last < len(known) && known[last].sku == r.sku {
 			last++
 		}
-		r.judge(ds[0], costs[i], known[first:last])
+		r.judge(costs[i], known[first:last])
 	}
 	slices.SortFunc(rises, func(a, b *priceRise) int {
 		return cmp.Or(cmp.Compare(a.merchant, b.merchant), cmp.Compare(b.net, a.net), cmp.Compare(a.sku, b.sku))
@@ -81,22 +83,22 @@ func judgePrices(ds []*priceDetector, day uint16, t *Tick) {
 // merchant and falling net.
 func accusePrices(ds []*priceDetector, rises []*priceRise, day uint16, t *Tick) {
 	shown := map[uint64]*priceShown{}
-	var list []*priceShown
-	for _, d := range ds {
-		for i := range d.shops {
-			if shop := &d.shops[i]; shop.judged > 0 {
-				shown[shop.key] = &priceShown{d: d, shop: shop, m: d.merchants.Find(shop.key)}
-				list = append(list, shown[shop.key])
-			}
-		}
-	}
+	var list []*priceShown // the merchants with a rise; of the others only the number of items counts
 	for _, r := range rises {
-		if s := shown[r.merchant]; s != nil && s.d.raised(r) && int(r.since) <= t.Campaign.End {
+		s := shown[r.merchant]
+		if s == nil {
+			if s = priceShownOf(ds, r.merchant); s == nil {
+				continue
+			}
+			shown[r.merchant] = s
+			list = append(list, s)
+		}
+		if s.d.raised(r) && int(r.since) <= t.Campaign.End {
 			s.take(r, int(day))
 		}
 	}
 	for span := range priceSpans {
-		judgeSpan(&ds[0].null[span], list, span, int(day), t.Campaign)
+		judgeSpan(ds, list, span, int(day), t.Campaign)
 	}
 	for _, s := range list {
 		s.id = s.d.text(s.m.id)
@@ -110,6 +112,16 @@ func accusePrices(ds []*priceDetector, rises []*priceRise, day uint16, t *Tick) 
 			s.d.accuse(ds[0].env, s.shop.key, s.m, s.all, t)
 		}
 	}
+}
+
+// priceShownOf is a merchant of which items were judged, else nil.
+func priceShownOf(ds []*priceDetector, merchant uint64) *priceShown {
+	for _, d := range ds {
+		if m := d.merchants.Find(merchant); m != nil && d.shops[m.row].judged > 0 {
+			return &priceShown{d: d, shop: &d.shops[m.row], m: m}
+		}
+	}
+	return nil
 }
 
 // take adds a rise to what a merchant shows.
@@ -129,8 +141,9 @@ func (s *priceShown) take(r *priceRise, day int) {
 }
 
 // judgeSpan looks at the rises of the last days, as many as the span has.
-func judgeSpan(null *priceNull, list []*priceShown, span, day int, c *vw.Campaign) {
-	window := priceWindowOf(list, span)
+func judgeSpan(ds []*priceDetector, list []*priceShown, span, day int, c *vw.Campaign) {
+	null := &ds[0].null[span]
+	window := priceWindowOf(ds, list, span)
 	for _, s := range list {
 		fresh := s.fresh[span]
 		if len(fresh) < s.d.p.Items {
@@ -155,14 +168,26 @@ func judgeSpan(null *priceNull, list []*priceShown, span, day int, c *vw.Campaig
 				before++
 			}
 		}
-		s.m.alarm, s.m.llr, s.m.p = true, float32(llr), float32(p)
+		s.m.alarm, s.shop.alarm, s.m.llr, s.m.p = true, true, float32(llr), float32(p)
 		s.m.early = s.m.early || 2*before > len(fresh)
 		s.m.said = false
 	}
 	for _, s := range list {
+		s.shop.shown = true
 		if !s.m.alarm {
 			others := window.without(s)
 			null.spread(int(s.shop.judged), s.rose[span][0], &others)
+		}
+	}
+	for _, d := range ds {
+		for i := range d.shops {
+			shop := &d.shops[i]
+			if shop.judged > 0 && !shop.shown && !shop.alarm {
+				others := window.priceNull
+				others.items -= int64(shop.judged)
+				null.spread(int(shop.judged), 0, &others)
+			}
+			shop.shown = false
 		}
 	}
 	null.items += window.items
@@ -193,8 +218,17 @@ type priceWindowNull struct {
 	most [len(priceSizes)]float64
 }
 
-func priceWindowOf(list []*priceShown, span int) *priceWindowNull {
+func priceWindowOf(ds []*priceDetector, list []*priceShown, span int) *priceWindowNull {
 	w := &priceWindowNull{span: span}
+	shops := 0
+	for _, d := range ds {
+		for i := range d.shops {
+			if shop := &d.shops[i]; shop.judged > 0 && !shop.alarm {
+				shops++
+				w.items += int64(shop.judged)
+			}
+		}
+	}
 	shares := make([]float64, 0, len(list))
 	for i := range priceSizes {
 		shares = shares[:0]
@@ -203,14 +237,14 @@ func priceWindowOf(list []*priceShown, span int) *priceWindowNull {
 				shares = append(shares, float64(s.rose[span][i])/float64(s.shop.judged))
 			}
 		}
-		if len(shares) > 0 {
-			slices.Sort(shares)
-			w.most[i] = shares[len(shares)*4/5]
+		slices.Sort(shares)
+		// All other shops have none.
+		if at := shops*4/5 - (shops - len(shares)); at >= 0 && at < len(shares) {
+			w.most[i] = shares[at]
 		}
 	}
 	for _, s := range list {
 		own := w.of(s)
-		w.items += own.items
 		for i := range own.rose {
 			w.rose[i] += own.rose[i]
 		}

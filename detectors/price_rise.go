@@ -15,7 +15,8 @@ type priceRise struct {
 	now           uint32 // the lower price of the last two days, at the last judgement
 	since         uint16 // first day
 	fresh         bool   // it stands long enough, and not much longer
-	net, peers    float32
+	net           float32
+	peers         float32 // rise of the others; NaN when there are none
 }
 
 // raised tells whether a rise is one that neither cost nor market explains.
@@ -23,7 +24,7 @@ func (d *priceDetector) raised(r *priceRise) bool { return float64(r.net) >= d.l
 
 // stand opens, renews or ends the rise of an item whose label was read, before the reading is taken in.
 func (d *priceDetector) stand(key uint64, it *priceItem, merchant, sku uint64, fen uint32, day uint16) *priceRise {
-	if it.day > day {
+	if it.day > day || d.skus[it.sku].capped {
 		return nil
 	}
 	var r *priceRise
@@ -47,7 +48,7 @@ func (d *priceDetector) stand(key uint64, it *priceItem, merchant, sku uint64, f
 		return r
 	}
 	r, _ = d.rises.Get(key)
-	*r = priceRise{merchant: merchant, sku: sku, name: r.name, base: base, legal: legal, now: fen, since: day}
+	*r = priceRise{merchant: merchant, sku: sku, name: r.name, base: base, legal: legal, now: fen, since: day, peers: float32(None)}
 	it.flags |= priceStanding
 	return r
 }
@@ -63,7 +64,7 @@ type pricePeer struct {
 
 // judge takes from a rise what cost and market explain. peers are all merchants that sell the sku, the
 // merchant itself included.
-func (r *priceRise) judge(d *priceDetector, cost priceCost, peers []pricePeer) {
+func (r *priceRise) judge(cost priceCost, peers []pricePeer) {
 	var changes, prices, costs []float64
 	for _, p := range peers {
 		if p.merchant == r.merchant {
@@ -101,6 +102,9 @@ func (r *priceRise) judge(d *priceDetector, cost priceCost, peers []pricePeer) {
 		}
 	}
 	r.net, r.peers = float32(net), float32(expected)
+	if n == 0 {
+		r.peers = float32(None) // nobody else sells it
+	}
 }
 
 // priceMiddle is the median, which sorts x; 0 of nothing.
@@ -134,27 +138,27 @@ func (c priceCost) growth() (growth float64, ok bool) {
 }
 
 // pricePeersOf lists what the merchants did with the wanted skus, by sku and merchant, and counts on the way the
-// items of each merchant that can be judged on the day.
+// items of each merchant that can be judged. It reads every item, so it does neither on days that want none, but once a week.
 func pricePeersOf(ds []*priceDetector, wanted map[uint64]bool, day uint16) []pricePeer {
 	var list []pricePeer
+	if len(wanted) == 0 && day%7 != 0 {
+		return nil
+	}
 	for _, d := range ds {
+		if d.labelled == 0 {
+			continue
+		}
 		for i := range d.shops {
-			d.shops[i].judged, d.shops[i].till = 0, 0
+			d.shops[i].judged = 0
 		}
 		for i := range d.skus {
 			d.skus[i].wanted = wanted[d.skus[i].key]
 		}
 		d.items.Each(func(key uint64, it *priceItem) {
+			if it.flags&priceLabelled == 0 || int(day)-int(it.seen) >= priceCarry || !it.known() {
+				return
+			}
 			shop := &d.shops[it.merchant]
-			if it.flags&priceLabelled == 0 {
-				if int(it.receipts)+int(it.run) >= tillLeast {
-					shop.till++
-				}
-				return
-			}
-			if day-it.seen >= priceCarry || !it.known() {
-				return
-			}
 			shop.judged++
 			if !d.skus[it.sku].wanted {
 				return
@@ -181,7 +185,11 @@ func pricePeersOf(ds []*priceDetector, wanted map[uint64]bool, day uint16) []pri
 // follow takes a rise to the end of a day: whether it stands, at what price, and whether it is fresh.
 func (d *priceDetector) follow(key uint64, r *priceRise, day uint16) bool {
 	it := d.items.Find(key)
-	if it == nil || r.base == 0 || d.skus[it.sku].capped {
+	if it == nil || r.base == 0 {
+		return false
+	}
+	if d.skus[it.sku].capped {
+		it.flags &^= priceStanding
 		return false
 	}
 	if it.flags&priceLabelled == 0 { // receipts: the run must go on

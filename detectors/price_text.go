@@ -35,9 +35,10 @@ var priceEarlyKind = Kind{Code: "price.raised_before", Typology: "T20", Window: 
 }}
 
 var priceRaisedKind = Kind{Code: "price.raised_item", Typology: "T19", Window: "campaign", Text: func(s *Signal) vw.Bilingual {
+	peers := pricePeersText(s.Aux[1])
 	return vw.Bilingual{
-		Zh: fmt.Sprintf("小票中的 %s 现价 %.2f 元，此前 %.2f 元（+%.0f%%，同行同期 %+.0f%%），该商户多种商品同时涨价", s.Note, s.Observed, s.Expected, 100*priceGrowth(s.Aux[0]), 100*priceGrowth(s.Aux[1])),
-		En: fmt.Sprintf("the receipt has %s at ¥%.2f, before ¥%.2f (+%.0f%%, peers %+.0f%%), and this merchant raised several items together", s.Note, s.Observed, s.Expected, 100*priceGrowth(s.Aux[0]), 100*priceGrowth(s.Aux[1])),
+		Zh: fmt.Sprintf("小票中的 %s 现价 %.2f 元，此前 %.2f 元（+%.0f%%%s），该商户多种商品同时涨价", s.Note, s.Observed, s.Expected, 100*priceGrowth(s.Aux[0]), peers.Zh),
+		En: fmt.Sprintf("the receipt has %s at ¥%.2f, before ¥%.2f (+%.0f%%%s), and this merchant raised several items together", s.Note, s.Observed, s.Expected, 100*priceGrowth(s.Aux[0]), peers.En),
 	}
 }}
 
@@ -73,11 +74,19 @@ func (d *priceDetector) table(rises []*priceRise) string {
 	var zh, en []string
 	for _, r := range rises[:min(3, len(rises))] {
 		name, base, now := d.text(r.name), float64(r.legal)/100, float64(r.now)/100
-		up, peers := 100*(now/base-1), 100*priceGrowth(float64(r.peers))
-		zh = append(zh, fmt.Sprintf("%s 原 %.2f 元现 %.2f 元（+%.0f%%，同行 %+.0f%%）", name, base, now, up, peers))
-		en = append(en, fmt.Sprintf("%s from ¥%.2f to ¥%.2f (+%.0f%%, peers %+.0f%%)", name, base, now, up, peers))
+		up, peers := 100*(now/base-1), pricePeersText(float64(r.peers))
+		zh = append(zh, fmt.Sprintf("%s 原 %.2f 元现 %.2f 元（+%.0f%%%s）", name, base, now, up, peers.Zh))
+		en = append(en, fmt.Sprintf("%s from ¥%.2f to ¥%.2f (+%.0f%%%s)", name, base, now, up, peers.En))
 	}
 	return strings.Join(zh, "、") + "\x00" + strings.Join(en, ", ")
+}
+
+// pricePeersText says what the others' prices did, and nothing where there are none: unknown is not zero.
+func pricePeersText(log float64) (t vw.Bilingual) {
+	if log == log {
+		t.Zh, t.En = fmt.Sprintf("，同行同期 %+.0f%%", 100*priceGrowth(log)), fmt.Sprintf(", peers %+.0f%%", 100*priceGrowth(log))
+	}
+	return t
 }
 
 func priceProbability(p float64) string { return fmt.Sprintf("%.2g", p) }

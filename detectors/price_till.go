@@ -60,14 +60,20 @@ func tillTail(n, run int) float64 {
 // tillLeast is how many receipts an item needs to be judged.
 const tillLeast = 6
 
+func (p *priceItem) judgedByTill() bool { return int(p.receipts)+int(p.run) >= tillLeast }
+
 // till takes in the price of a line whose item has no label.
 func (d *priceDetector) till(v *Visit, key uint64, it *priceItem, sku vw.Ref, fen uint32) {
+	before := it.judgedByTill()
 	it.pay(fen, uint16(v.Day), v.Event.Customer.Key, d.p.Rise)
-	if it.run == tillRun && int(it.receipts)+tillRun >= tillLeast {
+	if it.judgedByTill() != before {
+		d.shops[it.merchant].till++
+	}
+	if it.run == tillRun && it.judgedByTill() {
 		r, isNew := d.rises.Get(key)
 		if isNew || r.base == 0 {
 			*r = priceRise{
-				merchant: v.Event.Merchant.Key, sku: sku.Key, name: r.name, base: it.level[tillTop], legal: it.level[tillTop], now: it.level[tillLow], since: it.day,
+				merchant: v.Event.Merchant.Key, sku: sku.Key, name: r.name, base: it.level[tillTop], legal: it.level[tillTop], now: it.level[tillLow], since: it.day, peers: float32(None),
 			}
 			d.name(v.Batch, r, sku, v.Day)
 		}

@@ -242,7 +242,7 @@ var tagTitles = map[string]string{
 	"H5": "单一定价 fixed price", "H6": "开抢与节日 rush, holidays", "H7": "新店开业 opening", "H8": "宴席团餐 banquet",
 	"H9": "促销结束、涨价 sale ended, cost", "H10": "宿舍办公楼 dormitory", "H11": "市场共用账户 market street", "H12": "断网补传 outage",
 	"H13": "小店进货 traders stock up", "H14": "店主亲属 relatives of the owner", "H15": "大店秒杀 flash sale of a giant", "H16": "代老人操作 neighbours helped",
-	"H17": "两套价目 two price lists",
+	"H17":  "两套价目 two price lists",
 	"none": "无标签 no tag", "any": "任一 with a tag",
 }
 
