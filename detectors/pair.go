@@ -305,7 +305,20 @@ func tallied(h *[pairMax + 1][pairMax + 1]int64) (pairs int64) {
 	return pairs
 }
 
-func fitReturns(h *[pairMax + 1][pairMax + 1]int64, f betaRates) betaRates {
+// incredible is the tail of those who came back beyond which a pair does not teach the null: partners would
+// teach it that they are usual.
+const incredible = .01
+
+func fitReturns(all *[pairMax + 1][pairMax + 1]int64, f betaRates) betaRates {
+	h := *all
+	for n := 2; n <= pairMax; n++ {
+		some := betaBinomialTail(1, n, f.a, f.b)
+		for k := 3; k <= n; k++ {
+			if betaBinomialTail(k, n, f.a, f.b) < incredible*some {
+				h[n][k] = 0
+			}
+		}
+	}
 	likelihood := func(mu, s float64) float64 {
 		// ln of the rising factorials of a, b and a+b: of them the beta functions are made.
 		var here, away, all [pairMax + 1]float64

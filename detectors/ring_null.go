@@ -11,7 +11,6 @@ import (
 // ringPlace is a merchant as the overlap null sees it.
 type ringPlace struct {
 	id       string
-	name     string
 	key      uint64
 	category vw.Category
 	located  bool
