@@ -269,12 +269,14 @@ func (r *pairRates) fit() {
 	}
 	whole := r.category[0]
 	if tallied(&all) >= enough {
-		whole, few = fitReturns(&all, whole), false
+		whole, few = fitReturns(&all, whole, incredible), false
 	}
 	for line := range r.category {
 		switch {
+		case tallied(&r.histogram[line]) >= enough && line >= int(vw.Categories):
+			r.category[line] = fitReturns(&r.histogram[line], r.category[line], 0)
 		case tallied(&r.histogram[line]) >= enough:
-			r.category[line] = fitReturns(&r.histogram[line], r.category[line])
+			r.category[line] = fitReturns(&r.histogram[line], r.category[line], incredible)
 		case !few:
 			r.category[line] = whole
 		}
@@ -306,10 +308,10 @@ func tallied(h *[pairMax + 1][pairMax + 1]int64) (pairs int64) {
 }
 
 // incredible is the tail of those who came back beyond which a pair does not teach the null: partners would
-// teach it that they are usual.
+// teach it that they are usual. Where many come back, all do.
 const incredible = .01
 
-func fitReturns(all *[pairMax + 1][pairMax + 1]int64, f betaRates) betaRates {
+func fitReturns(all *[pairMax + 1][pairMax + 1]int64, f betaRates, incredible float64) betaRates {
 	h := *all
 	for n := 2; n <= pairMax; n++ {
 		some := betaBinomialTail(1, n, f.a, f.b)
