@@ -23,9 +23,8 @@ import (
 type pair struct {
 	pairParams
 	env       *Env
-	rates     *pairRates    // the same in all slots
-	count     []returns     // by place in the ledger, since the last Learn
-	category  []vw.Category // likewise
+	rates     *pairRates // the same in all slots
+	count     []returns  // by place in the ledger, since the last Learn
 	histogram pairHistogram
 	evidence  []IDRef
 }
@@ -109,11 +108,9 @@ func (d *pair) Visit(v *Visit) {
 	}
 	p, u := s.patron, s.use
 	if n := len(d.env.Ledger.keys); n > len(d.count) {
-		d.category = append(d.category, make([]vw.Category, n-len(d.count))...)
 		d.count = append(d.count, make([]returns, n-len(d.count))...)
 	}
 	here := &d.count[u.place]
-	d.category[u.place] = v.Category()
 	if s.newUse {
 		here.further += int32(p.days) - 1
 	}
@@ -220,6 +217,17 @@ func (d *pair) tell(v *Visit, s *seat, n, k int, mean, tail, llr float64) {
 	})
 }
 
+// categoryOf is the merchant's registered line of business, by the slot that owns it. What a slot's own
+// customers used there would differ with the number of slots.
+func categoryOf(peers []Detector, merchant uint64) vw.Category {
+	for _, p := range peers {
+		if m := p.(*pair).env.Merchants.byKey[merchant]; m != nil {
+			return m.Category
+		}
+	}
+	return vw.NoCategory
+}
+
 func learnPair(peers []Detector, t *Tick) {
 	rates := peers[0].(*pair).rates
 	for _, p := range peers {
@@ -230,8 +238,9 @@ func learnPair(peers []Detector, t *Tick) {
 				to.further += from.further
 				to.here += from.here
 				to.people += from.people
-				rates.further[d.category[i]] += int64(from.further)
-				rates.here[d.category[i]] += int64(from.here)
+				c := categoryOf(peers, d.env.Ledger.keys[i])
+				rates.further[c] += int64(from.further)
+				rates.here[c] += int64(from.here)
 				*from = returns{}
 			}
 		}

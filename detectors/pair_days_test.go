@@ -50,3 +50,35 @@ func TestFurtherDaysAreCountedPerMerchant(t *testing.T) {
 		t.Errorf("pairs by further days and days here: %v", n)
 	}
 }
+
+// Without a registry a merchant's line of business is what a voucher says, which differs from customer to
+// customer: what is counted for it must not depend on which slot has which customers.
+func TestCountsOfAnUnregisteredMerchantDoNotDependOnSlots(t *testing.T) {
+	c := rulesCampaign()
+	c.Vouchers[1] = vw.Voucher{Code: "retail-50-10", Category: vw.Retail, Threshold: 5000, Face: 1000}
+	counted := func(slots int) (further, here [vw.Categories]int64) {
+		var peers []Detector
+		for range slots {
+			d, _ := rulesDetector(t, "pair", c)
+			peers = append(peers, d)
+		}
+		told := uint64(0)
+		for day := range 4 {
+			for customer := range uint64(6) {
+				told++
+				v := rulesVisit(c, rulesBatch(), 1+customer, rulesMoment(t, "2022-09-20 12:00:00")+vw.Millis(day)*vw.Day)
+				v.Event.ID.Key, v.Merchant.Category, v.Voucher = told, vw.NoCategory, &c.Vouchers[customer%2]
+				peers[customer%uint64(slots)].Visit(v)
+			}
+		}
+		learnPair(peers, &Tick{NewDay: true})
+		r := peers[0].(*pair).rates
+		return r.further, r.here
+	}
+	further, here := counted(1)
+	for _, slots := range []int{2, 3} {
+		if f, h := counted(slots); f != further || h != here {
+			t.Errorf("%d slots count %v and %v, one slot %v and %v", slots, f, h, further, here)
+		}
+	}
+}

@@ -116,7 +116,7 @@ func (c *ringCrowd) links(n *ringNull) []ringLink {
 const (
 	ringWidest = 16  // merchants of a group
 	ringSeeds  = 400 // links that groups are grown from
-	ringJoins  = .02 // merchants that join a group by chance
+	ringJoins  = .1  // merchants that join a group by chance
 )
 
 // grow makes groups from the links, strongest first: each takes in, one by one, the merchant that
