@@ -11,9 +11,10 @@ import (
 // than the merchant's other customers, and the customer's own habit of going out, explain.
 //
 // The null is conditional: of the customer's n further redemption days, the number k spent at this
-// merchant is beta-binomial with the merchant's own repeat share as mean (shrunk to the category's, the
-// pair itself left out) and the category's concentration, fitted by maximum likelihood over all pairs
-// every night. So a canteen with regulars expects regulars. An independence or hypergeometric test of
+// merchant is zero for a visitor and beta-binomial for a regular. Mean and concentration of regulars are
+// the category's, fitted by maximum likelihood every night over the pairs that came back; how many
+// customers are regulars is what then gives the merchant's own share of returns (shrunk to the
+// category's, the pair itself left out). So a canteen with regulars expects regulars. An independence or hypergeometric test of
 // the pair would call nine of ten honest repeat pairs significant.
 //
 // Alone it is an indicator: its cap and weight keep it below the review band.
@@ -28,9 +29,13 @@ type pair struct {
 	evidence  []IDRef
 }
 
-// pairHistogram counts pairs by their customer's further days and those at the merchant. In a slot it
-// holds what changed since the last Learn.
-type pairHistogram [vw.Categories][pairMax + 1][pairMax + 1]int32
+// pairHistogram counts pairs by line, their customer's further days and those at the merchant. In a slot
+// it holds what changed since the last Learn.
+type pairHistogram [pairLines][pairMax + 1][pairMax + 1]int32
+
+// A line is a category, and then again each category's merchants that many people return to (a canteen):
+// how their regulars return says nothing of other shops.
+const pairLines = 2 * int(vw.Categories)
 
 type pairParams struct {
 	// Selection is ln of the number of tries that are paid for by looking at every pair that repeats.
@@ -58,12 +63,30 @@ func init() {
 const pairMax = 20
 
 // returns are, over a merchant's customers, the further days they had and those spent here.
-type returns struct{ further, here int32 }
+type returns struct {
+	further, here int32
+	people        int32 // who came back at all
+	canteen       bool  // many did: set once a day
+}
+
+// betaRates are the parameters of a beta distribution.
+type betaRates struct{ a, b float64 }
 
 type pairRates struct {
 	merchant  Table[returns]
-	category  [vw.Categories]struct{ a, b float64 }
-	histogram [vw.Categories][pairMax + 1][pairMax + 1]int64
+	category  [pairLines]betaRates
+	histogram [pairLines][pairMax + 1][pairMax + 1]int64
+	// further and here are the days of all merchants of a category.
+	further, here [vw.Categories]int64
+}
+
+// usual is the share of further days spent at one merchant, over all who were there once. Until there is
+// something to go by it is that of the fit.
+func (r *pairRates) usual(c vw.Category) float64 {
+	const prior = 20 // further days
+	f := r.category[c]
+	mean := f.a / (f.a + f.b)
+	return min(mean, (float64(r.here[c])+prior*mean)/(float64(r.further[c])+prior))
 }
 
 // newPairRates starts from the real rebate data of detection.md: a = .26, b = .34 is the heaviest tail
@@ -102,12 +125,20 @@ func (d *pair) Visit(v *Visit) {
 		return
 	}
 	here.here++
+	if u.days == 2 {
+		here.people++
+	}
 	k, n := int(u.days)-1, int(p.days)-1
-	d.tally(v.Category(), u, n, k)
+	m := d.rates.merchant.Find(v.Event.Merchant.Key)
+	line := int(v.Category())
+	if m != nil && m.canteen {
+		line += int(vw.Categories)
+	}
+	d.tally(line, u, n, k)
 	if k < 2 || n < 3 {
 		return
 	}
-	mean, tail := d.tail(v.Event.Merchant.Key, v.Category(), n, k)
+	mean, tail := d.tail(m, v.Category(), line, n, k)
 	llr := clip(-math.Log(max(tail, 1e-300))-d.Selection, 0, 12)
 	if llr < .5 {
 		return
@@ -115,28 +146,33 @@ func (d *pair) Visit(v *Visit) {
 	d.tell(v, s, n, k, mean, tail, llr)
 }
 
-// tally moves the pair from its old place in the category's histogram to its new one.
-func (d *pair) tally(c vw.Category, u *placeUse, n, k int) {
+// tally moves the pair from its old place in the histogram to its new one.
+func (d *pair) tally(line int, u *placeUse, n, k int) {
 	n, k = min(n, pairMax), min(k, pairMax)
 	if u.n > 0 {
-		d.histogram[c][u.n][min(k-1, int(u.n))]--
+		old := int(u.n) - 1
+		d.histogram[old/(pairMax+1)][old%(pairMax+1)][min(k-1, old%(pairMax+1))]--
 	}
-	u.n = uint8(n)
-	d.histogram[c][n][min(k, n)]++
+	u.n = uint8(line*(pairMax+1) + n + 1)
+	d.histogram[line][n][min(k, n)]++
 }
 
 // tail is P(K >= k | n) at the merchant, and the expected k.
-func (d *pair) tail(merchant uint64, c vw.Category, n, k int) (mean, tail float64) {
-	f := d.rates.category[c]
-	s := f.a + f.b
-	base := f.a / s
+func (d *pair) tail(m *returns, c vw.Category, line, n, k int) (mean, tail float64) {
+	f, usual := d.rates.category[line], d.rates.usual(c)
 	here, further := 0.0, 0.0
-	if r := d.rates.merchant.Find(merchant); r != nil {
-		here, further = max(0, float64(r.here)-float64(k)), max(0, float64(r.further)-float64(n))
+	if m != nil {
+		here, further = max(0, float64(m.here)-float64(k)), max(0, float64(m.further)-float64(n))
 	}
-	mu := clip((d.Shrink*base+here)/(d.Shrink+max(further, here)), .001, .95)
-	mu = max(mu, base) // a merchant that few return to is not held against the pair
-	return mu * float64(n), betaBinomialTail(k, n, mu*s, (1-mu)*s)
+	own := (d.Shrink*usual + here) / (d.Shrink + max(further, here))
+	own = clip(own, usual, .95) // a merchant that few return to is not held against the pair
+	mu, s := f.a/(f.a+f.b), f.a+f.b
+	// Who returns at all returns often: more returns than usual are more people who return, until all do.
+	some := own / mu
+	if some > 1 {
+		some, mu = 1, own
+	}
+	return own * float64(n), some * betaBinomialTail(k, n, mu*s, (1-mu)*s)
 }
 
 var pairRepeat = &Kind{Code: "pair.repeat", Typology: "P01", Window: "45d", Text: func(s *Signal) vw.Bilingual {
@@ -181,6 +217,17 @@ func (d *pair) tell(v *Visit, s *seat, n, k int, mean, tail, llr float64) {
 	})
 }
 
+// categoryOf is the merchant's registered line of business, by the slot that owns it. What a slot's own
+// customers used there would differ with the number of slots.
+func categoryOf(peers []Detector, merchant uint64) vw.Category {
+	for _, p := range peers {
+		if m := p.(*pair).env.Merchants.of(merchant); m != nil {
+			return m.Category
+		}
+	}
+	return vw.NoCategory
+}
+
 func learnPair(peers []Detector, t *Tick) {
 	rates := peers[0].(*pair).rates
 	for _, p := range peers {
@@ -190,6 +237,10 @@ func learnPair(peers []Detector, t *Tick) {
 				to, _ := rates.merchant.Get(d.env.Ledger.keys[i])
 				to.further += from.further
 				to.here += from.here
+				to.people += from.people
+				c := categoryOf(peers, d.env.Ledger.keys[i])
+				rates.further[c] += int64(from.further)
+				rates.here[c] += int64(from.here)
 				*from = returns{}
 			}
 		}
@@ -208,51 +259,107 @@ func learnPair(peers []Detector, t *Tick) {
 	}
 }
 
-// fit finds mean and concentration of each category by maximum likelihood over the pairs that came back
-// at least once, conditional on that: the histogram does not hold the others.
+// fit finds mean and concentration of each line by maximum likelihood over the pairs that came back
+// at least once, conditional on that: the histogram does not hold the others. A line that has shown too
+// little is taken for all lines together.
 func (r *pairRates) fit() {
-	for c := range r.category {
-		pairs := int64(0)
-		for n := 2; n <= pairMax; n++ {
-			for _, x := range r.histogram[c][n] {
-				pairs += x
+	r.merchant.Each(func(_ uint64, m *returns) {
+		m.canteen = m.people >= canteenPeople && float64(m.here) > canteenTimes*r.share()*float64(m.further)
+	})
+	const enough = 50
+	var all [pairMax + 1][pairMax + 1]int64
+	few := true
+	for line := range r.histogram {
+		for n := range r.histogram[line] {
+			for k, x := range r.histogram[line][n] {
+				all[n][k] += x
 			}
 		}
-		if pairs < 50 {
-			continue
-		}
-		likelihood := func(mu, s float64) float64 {
-			// ln of the rising factorials of a, b and a+b: of them the beta functions are made.
-			var here, away, all [pairMax + 1]float64
-			for i := range pairMax {
-				here[i+1] = here[i] + math.Log(mu*s+float64(i))
-				away[i+1] = away[i] + math.Log((1-mu)*s+float64(i))
-				all[i+1] = all[i] + math.Log(s+float64(i))
-			}
-			sum := 0.0
-			for n := 2; n <= pairMax; n++ {
-				pairs := int64(0)
-				for k := 1; k <= n; k++ {
-					if x := r.histogram[c][n][k]; x != 0 {
-						pairs += x
-						sum += float64(x) * (here[k] + away[n-k])
-					}
-				}
-				if pairs != 0 {
-					none := math.Exp(away[n] - all[n])
-					sum -= float64(pairs) * (all[n] + math.Log(max(1-none, 1e-12)))
-				}
-			}
-			return sum
-		}
-		f := &r.category[c]
-		mu, s := f.a/(f.a+f.b), f.a+f.b
-		for range 4 {
-			mu = logistic(maximise(func(x float64) float64 { return likelihood(logistic(x), s) }, math.Log(.005), math.Log(9)))
-			s = math.Exp(maximise(func(x float64) float64 { return likelihood(mu, math.Exp(x)) }, math.Log(.3), math.Log(30)))
-		}
-		f.a, f.b = mu*s, (1-mu)*s
 	}
+	whole := r.category[0]
+	if tallied(&all) >= enough {
+		whole, few = fitReturns(&all, whole, incredible), false
+	}
+	for line := range r.category {
+		switch {
+		case tallied(&r.histogram[line]) >= enough && line >= int(vw.Categories):
+			r.category[line] = fitReturns(&r.histogram[line], r.category[line], 0)
+		case tallied(&r.histogram[line]) >= enough:
+			r.category[line] = fitReturns(&r.histogram[line], r.category[line], incredible)
+		case !few:
+			r.category[line] = whole
+		}
+	}
+}
+
+// share is the part of all further days that was spent where one had been.
+func (r *pairRates) share() float64 {
+	here, further := 1.0, 20.0
+	for c := range r.here {
+		here, further = here+float64(r.here[c]), further+float64(r.further[c])
+	}
+	return here / further
+}
+
+const (
+	// A merchant has regulars when so many people came back to it, and the share of returns is so many times the usual.
+	canteenPeople = 10
+	canteenTimes  = 3
+)
+
+func tallied(h *[pairMax + 1][pairMax + 1]int64) (pairs int64) {
+	for n := 2; n <= pairMax; n++ {
+		for _, x := range h[n] {
+			pairs += x
+		}
+	}
+	return pairs
+}
+
+// incredible is the tail of those who came back beyond which a pair does not teach the null: partners would
+// teach it that they are usual. Where many come back, all do.
+const incredible = .01
+
+func fitReturns(all *[pairMax + 1][pairMax + 1]int64, f betaRates, incredible float64) betaRates {
+	h := *all
+	for n := 2; n <= pairMax; n++ {
+		some := betaBinomialTail(1, n, f.a, f.b)
+		for k := 3; k <= n; k++ {
+			if betaBinomialTail(k, n, f.a, f.b) < incredible*some {
+				h[n][k] = 0
+			}
+		}
+	}
+	likelihood := func(mu, s float64) float64 {
+		// ln of the rising factorials of a, b and a+b: of them the beta functions are made.
+		var here, away, all [pairMax + 1]float64
+		for i := range pairMax {
+			here[i+1] = here[i] + math.Log(mu*s+float64(i))
+			away[i+1] = away[i] + math.Log((1-mu)*s+float64(i))
+			all[i+1] = all[i] + math.Log(s+float64(i))
+		}
+		sum := 0.0
+		for n := 2; n <= pairMax; n++ {
+			pairs := int64(0)
+			for k := 1; k <= n; k++ {
+				if x := h[n][k]; x != 0 {
+					pairs += x
+					sum += float64(x) * (here[k] + away[n-k])
+				}
+			}
+			if pairs != 0 {
+				none := math.Exp(away[n] - all[n])
+				sum -= float64(pairs) * (all[n] + math.Log(max(1-none, 1e-12)))
+			}
+		}
+		return sum
+	}
+	mu, s := f.a/(f.a+f.b), f.a+f.b
+	for range 4 {
+		mu = logistic(maximise(func(x float64) float64 { return likelihood(logistic(x), s) }, math.Log(.005), math.Log(9)))
+		s = math.Exp(maximise(func(x float64) float64 { return likelihood(mu, math.Exp(x)) }, math.Log(.3), math.Log(30)))
+	}
+	return betaRates{mu * s, (1 - mu) * s}
 }
 
 // maximise finds the maximum of a function with one hump by golden section, to 1e-3.

@@ -42,11 +42,43 @@ func TestFurtherDaysAreCountedPerMerchant(t *testing.T) {
 	visit(1, 7, 4) // twice a day is one day
 	visit(2, 7, 5) // a newcomer has no further days
 	for merchant, want := range map[uint64]returns{7: {further: 4, here: 2}, 8: {further: 4, here: 1}} {
-		if got := d.count[*d.env.Ledger.places.Find(merchant)]; got != want {
+		if got := d.count[*d.env.Ledger.places.Find(merchant)]; got.further != want.further || got.here != want.here {
 			t.Errorf("shop %d: %+v, want %+v", merchant, got, want)
 		}
 	}
 	if n := d.histogram[vw.Fuel]; n[4][2] != 1 || n[3][1] != 1 || n[2][1] != 0 {
 		t.Errorf("pairs by further days and days here: %v", n)
+	}
+}
+
+// Without a registry a merchant's line of business is what a voucher says, which differs from customer to
+// customer: what is counted for it must not depend on which slot has which customers.
+func TestCountsOfAnUnregisteredMerchantDoNotDependOnSlots(t *testing.T) {
+	c := rulesCampaign()
+	c.Vouchers[1] = vw.Voucher{Code: "retail-50-10", Category: vw.Retail, Threshold: 5000, Face: 1000}
+	counted := func(slots int) (further, here [vw.Categories]int64) {
+		var peers []Detector
+		for range slots {
+			d, _ := rulesDetector(t, "pair", c)
+			peers = append(peers, d)
+		}
+		told := uint64(0)
+		for day := range 4 {
+			for customer := range uint64(6) {
+				told++
+				v := rulesVisit(c, rulesBatch(), 1+customer, rulesMoment(t, "2022-09-20 12:00:00")+vw.Millis(day)*vw.Day)
+				v.Event.ID.Key, v.Merchant.Category, v.Voucher = told, vw.NoCategory, &c.Vouchers[customer%2]
+				peers[customer%uint64(slots)].Visit(v)
+			}
+		}
+		learnPair(peers, &Tick{NewDay: true})
+		r := peers[0].(*pair).rates
+		return r.further, r.here
+	}
+	further, here := counted(1)
+	for _, slots := range []int{2, 3} {
+		if f, h := counted(slots); f != further || h != here {
+			t.Errorf("%d slots count %v and %v, one slot %v and %v", slots, f, h, further, here)
+		}
 	}
 }

@@ -52,6 +52,9 @@ type ringParams struct {
 	FalseRings float64 `yaml:"false_rings"`
 	// Odd are the shares of customers that count as odd: each is a look of its own.
 	Odd [2]float64 `yaml:"odd"`
+	// Crowd is the evidence of a crowd beyond chance, before looking at who they are: a dormitory, an office
+	// block or a tour is one, too.
+	Crowd float64 `yaml:"crowd"`
 	// MinMembers is the fewest members of a ring of three merchants or more; two merchants need two more.
 	MinMembers int `yaml:"min_members"`
 	// Purity is the least probability that a customer is one of the ring, to be called a member.
@@ -68,7 +71,7 @@ func init() {
 		Title: vw.Bilingual{Zh: "团伙：一批顾客反复出现在同几家商户，超出距离与客流所能解释", En: "rings: a crowd shared by merchants beyond what distance and custom explain"},
 		New: func(env *Env) (Detector, error) {
 			d := &ring{ringParams: ringParams{
-				Days: 45, Fresh: .25, FalseRings: .1, Odd: [2]float64{.01, .05}, MinMembers: 4, Purity: .8, Merchants: 4000, Prior: -4,
+				Days: 45, Fresh: .25, FalseRings: .1, Odd: [2]float64{.01, .05}, Crowd: 5, MinMembers: 4, Purity: .8, Merchants: 4000, Prior: -4,
 			}, env: env}
 			if err := env.Params(&d.ringParams); err != nil {
 				return nil, err
@@ -154,6 +157,7 @@ type knownRing struct {
 	far       float64 // median distance of its located pairs in kilometres, NaN unknown
 	together  int     // households that use several of its merchants
 	odd       int     // of these, odd
+	plain     float64 // the others, less those that chance explains
 	usual     float64 // share of the odd among people at large
 	chance    float64 // ln of how many as strong chance gives in a campaign
 	logOdds   float64

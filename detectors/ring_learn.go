@@ -86,7 +86,7 @@ func learnRing(peers []Detector, tick *Tick) {
 			if homes(r.members, visitors[i]) < least {
 				continue
 			}
-			llr := min(-groups[i].chance, -math.Log(max(1e-300, binomialTail(r.odd, r.together, r.usual))))
+			llr := min(-groups[i].chance, first.Crowd+r.character())
 			r.chance = groups[i].chance + math.Log(looks)
 			if r.logOdds = first.env.LogOdds(first.Prior, llr); r.logOdds < ringTold {
 				continue
@@ -281,7 +281,7 @@ func (r *ringRun) judge(slots []*ring, since vw.Millis) {
 	slices.SortFunc(r.odd, func(a, b ringPatron) int { return cmp.Compare(a.key, b.key) })
 }
 
-// learn brings the null up to date, and fits it anew when the campaign has grown by half.
+// learn brings the null up to date, and fits it anew when the campaign has doubled.
 func (r *ringRun) learn(slots []*ring, since vw.Millis) {
 	n := &r.null
 	var buffer [patronPlaces]uint16
@@ -300,7 +300,7 @@ func (r *ringRun) learn(slots []*ring, since vw.Millis) {
 		n.fitted = 0
 		return
 	}
-	if n.crowd < 1.5*n.fitted {
+	if n.crowd < 2*n.fitted {
 		n.locate()
 		return
 	}

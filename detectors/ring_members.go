@@ -60,6 +60,7 @@ func (r *ringRun) describe(g *ringGroup, visitors []ringVisitor, purity float64)
 			k.odd++
 		}
 	}
+	k.plain = max(0, float64(k.together-k.odd)-mean)
 	// Of what they share, this much is chance.
 	oddChance := min(1, g.expected/float64(max(1, g.shared)))
 	plainChance := min(1, mean/float64(max(1, plain)))
@@ -81,6 +82,18 @@ func (r *ringRun) describe(g *ringGroup, visitors []ringVisitor, purity float64)
 		}
 	}
 	return k
+}
+
+const (
+	commonOdd = .2 // of a crowd that lives or works together: many times people at large, whose shops are fewer
+	ringOdd   = .6 // of a ring's accounts
+)
+
+// character is the log likelihood ratio of a ring against people who share their shops because they
+// share a roof: of a ring's accounts most are odd, of a dormitory's few. Those who go to several of the
+// merchants by chance are neither.
+func (r *knownRing) character() float64 {
+	return float64(r.odd)*math.Log(ringOdd/commonOdd) + r.plain*math.Log((1-ringOdd)/(1-commonOdd))
 }
 
 // homes is the number of households that the members come from.

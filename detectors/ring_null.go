@@ -32,7 +32,7 @@ type ringPlace struct {
 // Odd customers are few, and if they chose as others do a and b share (S_a·D_b + S_b·D_a)/2T of them, times
 // the same factors, where S are the ends of odd customers: a thinned count of the same spread.
 //
-// The fit looks at a share of the pairs and is made anew when the campaign has grown by half.
+// The fit looks at a share of the pairs and is made anew when the campaign has doubled.
 // Source: detection.md D3b; the chance pairing is the configuration model (Newman 2010, §13.2).
 type ringNull struct {
 	places []ringPlace // of the last run
@@ -351,19 +351,21 @@ func fitSize(each func(func(mean float64, k int, pairs int64))) float64 {
 // far fewer than that, so what is above one is the null's own fault (the empirical null of Efron 2004,
 // used as genomic control is).
 func (n *ringNull) inflate() float64 {
-	pairs := len(n.seen)
-	var tails []float64
-	for i := range n.seen {
-		p := &n.seen[i]
-		mean := n.factor[p.bin][p.line] * n.zones[p.zones] * p.chance
-		if k := int(p.shared); k >= 2 && float64(k) > 2*mean {
-			tails = append(tails, n.tail(k, mean, n.size[p.bin]))
+	above := func(f func(p *fitPair, mean float64)) {
+		for i := range n.seen {
+			p := &n.seen[i]
+			if mean := n.factor[p.bin][p.line] * n.zones[p.zones] * p.chance; p.shared >= 2 && float64(p.shared) > 2*mean {
+				f(p, mean)
+			}
 		}
 	}
-	rank := int(ringTail * float64(pairs))
-	if rank < 1 || rank >= len(tails) {
+	count, rank := 0, int(ringTail*float64(len(n.seen)))
+	above(func(*fitPair, float64) { count++ })
+	if rank < 1 || rank >= count {
 		return 1
 	}
+	tails := make([]float64, 0, count)
+	above(func(p *fitPair, mean float64) { tails = append(tails, n.tail(int(p.shared), mean, n.size[p.bin])) })
 	slices.Sort(tails)
 	return max(1, tails[len(tails)-1-rank]/-math.Log(ringTail))
 }

@@ -66,7 +66,7 @@ func (o *ringOddity) learn(slots []*ring, r *ringRun) {
 			here[c] += float64(k) * float64(n)
 		}
 	}
-	for c := range rates.category {
+	for c := range further {
 		mean := clip((here[c]+1)/(further[c]+10), .01, .5)
 		rates.category[c].a, rates.category[c].b = .6*mean, .6*(1-mean)
 	}

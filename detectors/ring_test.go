@@ -222,6 +222,28 @@ func TestACrowdThatIsNotOddIsNoRing(t *testing.T) {
 	}
 }
 
+// Of forty people of an office block who share three shops eight are faithful to one of them, as some always are.
+func TestACrowdOfWhomAFewAreOddIsNoRing(t *testing.T) {
+	for _, faithful := range []int{8, 34} {
+		x := newRingTown(t, 3, 150)
+		x.settle(3000)
+		shops := []int{11, 47, 90}
+		for i := range 40 {
+			who := uint64(900_000 + i)
+			x.use(who, who, shops[i%3], 0, -.3)
+			x.use(who, who, shops[(i+1)%3], 1, -.3)
+			if i < faithful {
+				for day := range 5 {
+					x.use(who, who, shops[i%3], 2+day, -.3)
+				}
+			}
+		}
+		if got, want := len(x.learn()), faithful/20; got != want {
+			t.Errorf("%d of 40 are faithful: %d rings, want %d", faithful, got, want)
+		}
+	}
+}
+
 func TestAFamilyOnOneDeviceCountsOnce(t *testing.T) {
 	homesOf := func(accounts int) int {
 		var people []ringPatron
