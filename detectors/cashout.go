@@ -111,7 +111,7 @@ type passage struct {
 	customer, device, card uint32 // tags, 0 unknown
 	day, minute            uint16
 	tiers                  uint16     // voucher types, as bits
-	n                      uint16     // of ids
+	n                      uint16     // of ids, those of the first part only if it was suspicious
 	ids                    [2]suspect // the first parts
 	gain                   [sides]float32
 }
@@ -175,8 +175,7 @@ func (d *cashout) Visit(v *Visit) {
 	}
 	c := s.category
 	before := s.level
-	kept := passage{customer: look.customer, device: look.device, card: look.card, day: uint16(v.Day), minute: uint16(v.Minute), tiers: 1 << (e.VoucherType & 15), n: 1}
-	kept.ids[0] = suspect{v.Keep(d.env), v.T, uint32(clip(float64(e.DiscountFen), 0, math.MaxUint32)), look.customer, set}
+	kept := passage{customer: look.customer, device: look.device, card: look.card, day: uint16(v.Day), minute: uint16(v.Minute), tiers: 1 << (e.VoucherType & 15)}
 	var means [sides]float64
 	for side, x := range llr {
 		ratio := math.Exp(min(x, 8))
@@ -209,7 +208,10 @@ func (d *cashout) Visit(v *Visit) {
 	s.fraud += o / (1 + o)
 	d.learn(v, s, &f, &look)
 	if all > 1 {
-		s.keep(suspect{v.Keep(d.env), v.T, uint32(clip(float64(e.DiscountFen), 0, math.MaxUint32)), look.customer, float32(all)})
+		x := suspect{v.Keep(d.env), v.T, uint32(clip(float64(e.DiscountFen), 0, math.MaxUint32)), look.customer, float32(all)}
+		s.keep(x)
+		r := &s.recent[(s.bills-1)%int32(len(s.recent))]
+		r.ids[0], r.n = x, 1
 		for i := range f {
 			s.shown[i] += f[i]
 		}
