@@ -3,6 +3,7 @@ package detectors
 import (
 	"math"
 	"math/bits"
+	"unsafe"
 
 	vw "voucherwatch"
 )
@@ -20,7 +21,7 @@ import (
 // The merchant's evidence is sequential: Shiryaev–Roberts e-detectors over mixtures 1-π+π·e^ℓ, by groups of
 // traits, whose mean takes at least c updates to a false alarm when the null is right; ln c is a parameter.
 //
-// State: about 700 B per merchant, 8 B per customer and per device seen at a merchant within 60 days, 32 B
+// State: about 1.3 KB per merchant, 8 B per customer and per device seen at a merchant within 60 days, 32 B
 // per suspicious redemption, 1 MiB for how often anyone redeems anywhere. Source: detection.md D2;
 // regulation.md §9.
 type cashout struct {
@@ -36,10 +37,12 @@ type cashout struct {
 type cashoutParams struct {
 	// Prior is the log-odds that a merchant cashes out before any evidence (4.5: 1.1 %).
 	Prior float64 `yaml:"prior"`
-	// Alarm is ln c: one false alarm is expected in c redemptions at least, when the nulls hold. 12 is one in
-	// 160,000; on real and simulated honest trade it was one in 65,000.
+	// Alarm is ln c: one false alarm is expected in c redemptions at least, when the nulls hold. 11 is one in
+	// 60,000; in 565,000 of real and simulated honest trade there were eight.
 	Alarm float64 `yaml:"alarm"`
-	// MerchantWeight turns the e-detector's logarithm, less Offset, into log-odds.
+	// MerchantWeight turns the e-detector's logarithm, less Offset, into log-odds: with .65 and 6 a merchant comes
+	// to review at 13.5, one false alarm in 700,000 redemptions, half a county's campaign (detection.md D2: 13.4).
+	// What lies between is a lead.
 	MerchantWeight float64 `yaml:"merchant_weight"`
 	Offset         float64 `yaml:"offset"`
 	// Mark is the log likelihood ratio from which a trait counts as a mark.
@@ -56,7 +59,7 @@ func init() {
 		Title: vw.Bilingual{Zh: "刷空单核券、商户自刷、套现返现", En: "empty-order redemption, self-dealing and cash-out"},
 		New: func(env *Env) (Detector, error) {
 			d := &cashout{
-				cashoutParams: cashoutParams{Prior: -4.5, Alarm: 12, MerchantWeight: .6, Offset: 3, Mark: .7, Shrink: 40, Far: 20_000},
+				cashoutParams: cashoutParams{Prior: -4.5, Alarm: 11, MerchantWeight: .65, Offset: 6, Mark: .7, Shrink: 40, Far: 20_000},
 				env:           env, null: newCashNull(env.Campaign), count: newCashCount(len(env.Campaign.Vouchers)),
 			}
 			return d, env.Params(&d.cashoutParams)
@@ -90,7 +93,7 @@ type till struct {
 	first      vw.Millis  // the earliest redemption that arrival has seen
 	last       vw.Millis  // the latest
 	gap        vw.Millis  // between the last two
-	sums       [16]uint32 // of the latest, in fen
+	sums       [32]uint32 // of the latest, in fen
 	recent     [8]passage // the latest customers
 	side       uint8      // with the most evidence
 	bills      int32      // in sums and recent
@@ -109,7 +112,9 @@ type till struct {
 type passage struct {
 	customer, device, card uint32 // tags, 0 unknown
 	day, minute            uint16
-	tiers                  uint16 // voucher types, as bits
+	tiers                  uint16     // voucher types, as bits
+	n                      uint16     // of ids, those of the first part only if it was suspicious
+	ids                    [2]suspect // the first parts
 	gain                   [sides]float32
 }
 
@@ -159,7 +164,7 @@ func (d *cashout) Visit(v *Visit) {
 	v.Amount = f[byAmount]
 	if first := s.bill(v, &look); first != nil || look.again {
 		if first != nil {
-			s.sameBill(v, first)
+			d.sameBill(s, v, first)
 		}
 		return
 	}
@@ -205,7 +210,10 @@ func (d *cashout) Visit(v *Visit) {
 	s.fraud += o / (1 + o)
 	d.learn(v, s, &f, &look)
 	if all > 1 {
-		s.keep(suspect{v.Keep(d.env), v.T, uint32(clip(float64(e.DiscountFen), 0, math.MaxUint32)), look.customer, float32(all)})
+		x := suspect{v.Keep(d.env), v.T, uint32(clip(float64(e.DiscountFen), 0, math.MaxUint32)), look.customer, float32(all)}
+		s.keep(x)
+		r := &s.recent[(s.bills-1)%int32(len(s.recent))]
+		r.ids[0], r.n = x, 1
 		for i := range f {
 			s.shown[i] += f[i]
 		}
@@ -215,12 +223,12 @@ func (d *cashout) Visit(v *Visit) {
 
 // set is the evidence of a customer who uses three or more different vouchers on one day: a ladder 套.
 // One who does is cutting a bill, one after another who do are a set that is handed round.
-const set = 2
+const set = 4
 
 // sameBill takes back what the first part of a bill has shown, at a further one: the same customer again on one
 // day, or another account on the device or the card of minutes ago. That is a bill in parts (T01), which others
 // judge, and no evidence of an empty order, whatever is sold.
-func (s *till) sameBill(v *Visit, first *passage) {
+func (d *cashout) sameBill(s *till, v *Visit, first *passage) {
 	tiers := first.tiers | 1<<(v.Event.VoucherType&15)
 	ladder := tiers != first.tiers && bits.OnesCount16(tiers) == 3
 	first.tiers = tiers
@@ -236,8 +244,19 @@ func (s *till) sameBill(v *Visit, first *passage) {
 		first.gain[side] = 0
 	}
 	s.weighEvidence()
-	if n := len(s.suspicious); n > 0 && s.suspicious[n-1].Customer == first.customer && bits.OnesCount16(tiers) < 3 {
+	if n := len(s.suspicious); n > 0 && s.suspicious[n-1].Customer == first.customer && first.n == 1 {
 		s.suspicious = s.suspicious[:n-1]
+	}
+	part := suspect{v.Keep(d.env), v.T, uint32(v.Event.DiscountFen), first.customer, set}
+	if ladder {
+		for i := range first.n {
+			s.keep(first.ids[i])
+		}
+		s.keep(part)
+		d.tell(v, s, [traits]float64{}, set, s.level)
+	} else if int(first.n) < len(first.ids) {
+		first.ids[first.n] = part
+		first.n++
 	}
 }
 
@@ -342,8 +361,7 @@ func dropOld(list []suspect, cut vw.Millis) []suspect {
 	return kept
 }
 
-// tillBytes is about what a till takes.
-const tillBytes = 900
+const tillBytes = int(unsafe.Sizeof(till{}))
 
 func (d *cashout) Size() (keys, bytes int) {
 	bytes = d.tills.Bytes() + len(d.null.outings)/d.env.Slots

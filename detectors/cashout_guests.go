@@ -44,7 +44,7 @@ func (g *guests) touch(tag uint32) uint64 {
 
 // get is the guest with the tag, made new if there is none.
 func (g *guests) get(tag uint32) (x *guest, isNew bool) {
-	if 4*(g.n+1) > 3*len(g.slots) {
+	if 5*(g.n+1) > 4*len(g.slots) {
 		g.resize(max(guestsMin, 2*len(g.slots)))
 	}
 	mask := len(g.slots) - 1

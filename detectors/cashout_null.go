@@ -18,20 +18,23 @@ type habit struct {
 	ratios [sides]float32
 }
 
-// excuse is the logarithm of the habit's mean ratio, at least 0. The trade, whose mean is 1, counts for shrink
-// redemptions. What depends on the till more than on the trade is taken for the shop's way until it has shown
-// another.
-func (h *habit) excuse(t trait, shrink float64) float64 {
+// mean is the habit's mean ratio. The trade, whose mean is 1, counts for shrink redemptions. What depends on the
+// till more than on the trade is taken for the shop's way until it has shown another.
+func (h *habit) mean(t trait, shrink float64) float64 {
 	prior := shrink
 	if t.ofTill() {
 		shrink = tillShrink
 		prior = tillShrink * math.Exp(traitHigh[t])
 	}
-	mean := (float64(h.sum[t]) + 4*prior) / (float64(h.n[t]) + 4*shrink)
-	if mean <= 1 {
-		return 0
+	return (float64(h.sum[t]) + 4*prior) / (float64(h.n[t]) + 4*shrink)
+}
+
+// excuse is the logarithm of the habit's mean ratio, at least 0.
+func (h *habit) excuse(t trait, shrink float64) float64 {
+	if mean := h.mean(t, shrink); mean > 1 {
+		return math.Log(mean)
 	}
-	return math.Log(mean)
+	return 0
 }
 
 const tillShrink = 2
@@ -95,7 +98,7 @@ var (
 	}
 	overCash   = [overBins]float64{.28, .14, .10, .10, .17, .11, .06, .03, .01}
 	goodsCash  = []float64{.25, .35, .40}
-	basketCash = []float64{.85, .15}
+	basketCash = []float64{.75, .25}
 	visitsCash = [visitBins]float64{.72, .13, .07, .08}
 	deviceCash = []float64{.90, .03, .07}
 	ownerCash  = []float64{.93, .07}
@@ -245,7 +248,7 @@ func (d *cashout) learn(v *Visit, s *till, f *[traits]float64, l *look) {
 	c := s.category
 	marks := 0
 	for t, x := range f {
-		if x >= d.Mark && !trait(t).ofTill() {
+		if x >= d.Mark && trait(t).marks() {
 			marks++
 		}
 	}

@@ -147,22 +147,22 @@ func TestCashoutAndWhatLooksLikeIt(t *testing.T) {
 	}
 }
 
-// The e-detector promises one false alarm in e^16 = nine million updates when the null is right, and cash-out
-// must keep near that on worlds without fraud but with every look-alike: in some 22,000 redemptions none
-// is expected, and two would have a probability below one in a thousand.
+// On worlds without fraud but with every look-alike, H13 to H17 included, no merchant comes to review, and
+// leads below it stay under one in ten thousand redemptions.
 func TestCashoutOnHonestCampaigns(t *testing.T) {
-	alarms, scored := 0, int64(0)
+	leads, scored := 0, int64(0)
 	for seed := uint64(11); seed < 15; seed++ {
 		c := gaoping(t)
 		r := runAll(t, c, worldOf(t, simulate.Options{Campaign: c, Seed: seed, Scale: .15, NoFraud: true}), only("cashout", defaultSettings(t)), 2, 4096)
 		for _, f := range r.last {
-			t.Logf("seed %d: %s %s: %s", seed, f.Typology, f.Subject.ID, f.Reasons[0].Text.En)
-			alarms++
+			if leads++; f.Score >= 600 {
+				t.Errorf("seed %d: %s %s, score %d: %s", seed, f.Typology, f.Subject.ID, f.Score, f.Reasons[0].Text.En)
+			}
 		}
 		scored += r.stats.Scored
 	}
-	if alarms > 1 {
-		t.Errorf("%d findings in %d honest redemptions", alarms, scored)
+	if int64(leads) > scored/10_000 {
+		t.Errorf("%d findings in %d honest redemptions", leads, scored)
 	}
 }
 

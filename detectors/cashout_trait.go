@@ -12,7 +12,7 @@ const (
 	byGoods   trait = iota // the receipt: none where the till sends them, one line, more
 	byAmount               // how far above the threshold (贴线, T02), by voucher type
 	byTier                 // which voucher: the dearer, the more a fraud earns
-	byBasket               // the very sum of one of the last sixteen, other than the threshold
+	byBasket               // the very sum of one of the last 32, other than the threshold
 	byCustom               // how often the customer has been here, and anywhere else
 	byDevice               // how many accounts the device has shown here
 	byOwner                // whether it is the registered owner
@@ -30,7 +30,11 @@ func (t trait) deal() bool { return t <= byBasket }
 func (t trait) ofTill() bool { return t == byGoods || t == byBasket }
 
 // slow tells the traits that a shop is taught more slowly by what shows several marks at once.
-func (t trait) slow() bool { return t == byAmount || t == byTier }
+func (t trait) slow() bool { return t == byAmount || t == byTier || t == byCustom }
+
+// marks tells the traits that count as marks for that: a crowd or an hour is no sign by itself, and the way of a
+// till none of fraud.
+func (t trait) marks() bool { return t < byClaim && !t.ofTill() }
 
 const (
 	visitBins = 4
@@ -55,10 +59,14 @@ const allBins = 3 + overBins + 1 + 2 + 2*visitBins + 3 + 2 + 5 + 4 + 25 + 2
 
 // bounds of what a trait may add to the log likelihood ratio.
 var traitLow, traitHigh = [traits]float64{
-	byGoods: -.6, byAmount: -1.5, byTier: -1, byBasket: -.4, byCustom: -1.2, byDevice: -.3, byOwner: -.2, byClaim: -.2, byArrival: -.3, byClock: -.2, byPlace: -.1,
+	byGoods: -.6, byAmount: -1.5, byTier: -.7, byBasket: -.4, byCustom: -1.2, byDevice: -.3, byOwner: -.2, byClaim: -.2, byArrival: -.3, byClock: -.2, byPlace: -.1,
 }, [traits]float64{
 	byGoods: 2, byAmount: 2.5, byTier: 2, byBasket: 1.5, byCustom: 2.5, byDevice: 2.5, byOwner: 2, byClaim: 1.5, byArrival: 1.2, byClock: 2, byPlace: 1.5,
 }
+
+// listPrices is the mean ratio of byBasket from which a shop is taken to sell at a few prices: half of its sums
+// are of the latest before.
+const listPrices = 2.4
 
 // timeHigh bounds what claim, arrival, clock and place add together.
 const timeHigh = 3
@@ -70,7 +78,7 @@ type look struct {
 	customer     uint32          // tag
 	device, card uint32          // tags, 0 unknown
 	accounts     uint8           // that the device has shown here
-	alike        int8            // how many of the last sixteen were for the same sum
+	alike        int8            // how many of the last 32 were for the same sum
 	price        bool            // so many that the sum is taken for a price of the shop
 	again        bool            // the customer has redeemed here today
 }
@@ -192,12 +200,24 @@ func (d *cashout) weigh(v *Visit, s *till, l *look) (f [traits]float64) {
 		case byTier:
 			l.ratio[t], log = n.faceRatio[kind], n.faceLog[kind]
 		}
-		f[t] = clip(float64(log)-s.habit.excuse(t, d.Shrink), traitLow[t], traitHigh[t])
+		x := float64(log)
+		if x > 0 || !t.ofTill() {
+			x -= s.habit.excuse(t, d.Shrink)
+		}
+		if t.ofTill() && log > 0 {
+			x = max(x, 0) // the way of the till is no sign of honesty either
+		}
+		f[t] = clip(x, traitLow[t], traitHigh[t])
 	}
 	// That a price of the shop lies just above a threshold says nothing more each time it is paid. The threshold
 	// itself is taken for one when hardly anything else is paid.
-	if l.price && s.raised == 0 {
-		f[byAmount] = min(f[byAmount], 0)
+	if s.raised == 0 && f[byAmount] > 0 {
+		switch {
+		case l.price:
+			f[byAmount] = 0
+		case s.habit.mean(byBasket, d.Shrink) > listPrices: // a shop of few prices has few sums to choose from
+			f[byAmount] /= 2
+		}
 	}
 	// A crowd is no sign by itself: a sale, a rush, a tour. It is one of what shows another mark.
 	if f[byArrival] > 0 && max(f[byGoods], f[byAmount], f[byTier], f[byBasket], f[byCustom], f[byDevice], f[byOwner]) < d.Mark {

@@ -12,8 +12,8 @@ import (
 // or one customer at a merchant, refunds far more often than the trade.
 //
 // Evidence is sequential, at every refund: of the shop's redemptions each has the likelihood ratio of its having
-// been refunded, or not (yet), where the null is twice the trade's refund share (a seasonal return, a mis-keyed
-// amount) and the alternatives are 15, 35 and 70 %. The products from every redemption on are added up
+// been refunded, or not (yet). The null is the refund share of a shop that takes back more than nearly all others of
+// its trade do: two standard deviations between shops above their mean. The alternatives are 15, 35 and 70 %. The products from every redemption on are added up
 // (Shiryaev–Roberts), since a loop begins some day at a shop that was honest. Of a pair there is one product, over
 // all that the customer redeemed there. A redemption refunded in two parts is refunded once.
 //
@@ -24,7 +24,7 @@ type refundLoop struct {
 	env   *Env
 	shops Table[*refundShop]
 	pairs Table[refundPair]
-	null  *[vw.Categories][2]int64
+	null  *refundNull
 	count [vw.Categories][2]int64 // redemptions, refunds
 }
 
@@ -39,9 +39,11 @@ type refundLoopParams struct {
 
 // refundShop is a merchant's redemptions of the last 45 days, in order of arrival.
 type refundShop struct {
-	sales    []sale
-	category vw.Category
-	evidence []Kept // refunded redemptions, the last 200
+	sales     []sale
+	refunds   int32 // of sales
+	category  vw.Category
+	suspected bool   // evidence of e^5 was there
+	evidence  []Kept // refunded redemptions, the last 200
 }
 
 // sale is a redemption that may be refunded: 12 bytes.
@@ -74,26 +76,72 @@ func init() {
 		Title: vw.Bilingual{Zh: "退款套利：用券后退款留利", En: "refund loops: redeem, refund, keep the benefit"},
 		New: func(env *Env) (Detector, error) {
 			d := &refundLoop{refundLoopParams: refundLoopParams{Alarm: 11.5, Prior: -4.5, Floor: .02}, env: env}
-			d.null = &[vw.Categories][2]int64{}
-			for c := range d.null {
-				d.null[c] = [2]int64{400, 6}
+			d.null = &refundNull{}
+			for c := range d.null.counts {
+				d.null.counts[c], d.null.spread[c] = [2]int64{400, 6}, 1
 			}
 			return d, env.Params(&d.refundLoopParams)
 		},
-		Learn: func(peers []Detector, t *Tick) {
-			null := peers[0].(*refundLoop).null
-			for _, p := range peers {
-				d := p.(*refundLoop)
-				for c := range d.count {
-					null[c][0] += d.count[c][0]
-					null[c][1] += d.count[c][1]
-				}
-				d.count = [vw.Categories][2]int64{}
-				d.null = null
-			}
-		},
+		Learn: learnRefunds,
 	})
 }
+
+// refundNull is what is known of the trade.
+type refundNull struct {
+	counts [vw.Categories][2]int64 // redemptions, refunds
+	// spread is by how much shops of the trade differ: two standard deviations, in shares of the mean.
+	spread [vw.Categories]float64
+}
+
+func learnRefunds(peers []Detector, t *Tick) {
+	null := peers[0].(*refundLoop).null
+	for _, p := range peers {
+		d := p.(*refundLoop)
+		for c := range d.count {
+			null.counts[c][0] += d.count[c][0]
+			null.counts[c][1] += d.count[c][1]
+		}
+		d.count = [vw.Categories][2]int64{}
+		d.null = null
+	}
+	if t.NewDay {
+		null.differ(peers)
+	}
+}
+
+// differ learns how much shops of a trade differ: of two redemptions of one shop, how much likelier than by the
+// trade's share is it that both were refunded? A shop counts by its size, up to fifty, and not while it is suspected.
+// The sums are of integers, so that their order does not matter.
+func (n *refundNull) differ(peers []Detector) {
+	var both, weights, refunds [vw.Categories]int64
+	for _, p := range peers {
+		p.(*refundLoop).shops.Each(func(_ uint64, p **refundShop) {
+			s := *p
+			size, k := int64(len(s.sales)), int64(s.refunds)
+			if size < 10 || s.suspected {
+				return
+			}
+			weight := min(size, 50)
+			both[s.category] += 1_000_000 * weight * k * (k - 1) / (size * (size - 1))
+			refunds[s.category] += 1_000_000 * weight * k / size
+			weights[s.category] += weight
+		})
+	}
+	for c := range n.spread {
+		if weights[c] < 500 || refunds[c] == 0 {
+			continue
+		}
+		mean := float64(refunds[c]) / 1e6 / float64(weights[c])
+		variance := float64(both[c])/1e6/float64(weights[c]) - mean*mean
+		n.spread[c] = clip(2*math.Sqrt(max(variance, 0))/mean, spreadLeast, spreadMost)
+	}
+}
+
+// Shops differ by a quarter of the mean at least, and are not let differ so much that nothing can be said.
+const (
+	spreadLeast = .25
+	spreadMost  = 2
+)
 
 var refundShares = [...]float64{.15, .35, .70}
 
@@ -133,16 +181,17 @@ func (d *refundLoop) Visit(v *Visit) {
 	})
 }
 
-// share is the null's refund share: twice the trade's.
+// share is the null's refund share.
 func (d *refundLoop) share(c vw.Category) float64 {
-	return clip(2*float64(d.null[c][1])/float64(d.null[c][0]), d.Floor, .4)
+	n := &d.null.counts[c]
+	return clip((1+d.null.spread[c])*float64(n[1])/float64(n[0]), d.Floor, .4)
 }
 
 // factors are the likelihood ratios of a redemption that was refunded and of one that was not, under the i-th
 // alternative; 0 and 0 where that is no alternative.
 func (d *refundLoop) factors(i int, c vw.Category) (refunded, kept float64) {
 	p0 := d.share(c)
-	p := max(refundShares[i], 2*p0)
+	p := max(refundShares[i], 1.5*p0)
 	if p >= 1 {
 		return 0, 0
 	}
@@ -203,6 +252,7 @@ func (d *refundLoop) Apply(b *vw.Batch, e *vw.Event, t vw.Millis) {
 		return // of another day, or another part of the same
 	}
 	s.sales[target].rest |= saleRefunded
+	s.refunds++
 	day := vw.DayOf(t, d.env.Offset)
 	d.count[s.category][1]++
 	pair, _ := d.pairs.Get(pairKey(e.Merchant.Key, e.Customer.Key))
@@ -221,6 +271,7 @@ func (d *refundLoop) Apply(b *vw.Batch, e *vw.Event, t vw.Millis) {
 	s.evidence = append(s.evidence, Kept{ID: d.env.Arena.Keep(b.Bytes(e.Target.Text), day), At: t, Discount: s.sales[target].discount(), Customer: e.Customer.Key})
 	merchant := b.String(e.Merchant.Text)
 	level, n, k := d.since(s)
+	s.suspected = s.suspected || level >= 5
 	d.raise(s, t, level, n, k, refundMerchant, vw.Subject{Kind: "merchant", ID: merchant}, 0)
 	d.raise(s, t, d.level(int(pair.n), int(pair.k), s.category), int(pair.n), int(pair.k), refundRepeat,
 		vw.Subject{Kind: "pair", ID: merchant, With: b.String(e.Customer.Text)}, e.Customer.Key)
@@ -263,14 +314,14 @@ func (s *refundShop) ids(customer uint64) []IDRef {
 var (
 	refundMerchant = &Kind{Code: "refund_loop.merchant", Typology: "T16", Window: "45d", Text: func(s *Signal) vw.Bilingual {
 		return vw.Bilingual{
-			Zh: fmt.Sprintf("本店最近 %.0f 笔核销中 %.0f 笔退款，按同行两倍的退款率至多预期 %.1f 笔（p≤%.1g）", s.Aux[0], s.Observed, s.Expected, s.P),
-			En: fmt.Sprintf("%.0f of this shop's latest %.0f redemptions were refunded; twice the trade's rate would give %.1f (p≤%.1g)", s.Observed, s.Aux[0], s.Expected, s.P),
+			Zh: fmt.Sprintf("本店最近 %.0f 笔核销中 %.0f 笔退款，按同行中偏高者的退款率预期 %.1f 笔（p≤%.1g）", s.Aux[0], s.Observed, s.Expected, s.P),
+			En: fmt.Sprintf("%.0f of this shop's latest %.0f redemptions were refunded; at a rate that is high in its trade, %.1f would be expected (p≤%.1g)", s.Observed, s.Aux[0], s.Expected, s.P),
 		}
 	}}
 	refundRepeat = &Kind{Code: "refund_loop.pair", Typology: "T16", Window: "45d", Text: func(s *Signal) vw.Bilingual {
 		return vw.Bilingual{
-			Zh: fmt.Sprintf("该顾客在本店 %.0f 笔核销中 %.0f 笔退款，按同行两倍的退款率至多预期 %.1f 笔（p≤%.1g）", s.Aux[0], s.Observed, s.Expected, s.P),
-			En: fmt.Sprintf("%.0f of this customer's %.0f redemptions here were refunded; twice the trade's rate would give %.1f (p≤%.1g)", s.Observed, s.Aux[0], s.Expected, s.P),
+			Zh: fmt.Sprintf("该顾客在本店 %.0f 笔核销中 %.0f 笔退款，按同行中偏高者的退款率预期 %.1f 笔（p≤%.1g）", s.Aux[0], s.Observed, s.Expected, s.P),
+			En: fmt.Sprintf("%.0f of this customer's %.0f redemptions here were refunded; at a rate that is high in the trade, %.1f would be expected (p≤%.1g)", s.Observed, s.Aux[0], s.Expected, s.P),
 		}
 	}}
 )
@@ -283,6 +334,12 @@ func (d *refundLoop) Sweep(now vw.Millis) {
 	d.shops.Sweep(func(_ uint64, p **refundShop) bool {
 		s := *p
 		s.sales = slices.DeleteFunc(s.sales, func(x sale) bool { return x.before(oldest) })
+		s.refunds = 0
+		for i := range s.sales {
+			if s.sales[i].refunded() {
+				s.refunds++
+			}
+		}
 		s.evidence = slices.DeleteFunc(s.evidence, func(x Kept) bool { return x.At < now-refundHorizon*vw.Day })
 		if 4*len(s.sales) < cap(s.sales) {
 			s.sales = slices.Clone(s.sales)
