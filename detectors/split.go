@@ -23,7 +23,7 @@ import (
 // Repeats teach the null with the probability that they are honest, which a further part revises, first
 // visits as long as their session is more likely honest than not.
 //
-//	Key:   merchant.  State: 40 B a customer's day at a merchant and 340 B where it has a second visit,
+//	Key:   merchant.  State: 40 B a customer's day at a merchant and 300 B where it has a second visit,
 //	       dropped after the next day; 104 B a merchant, 45 days.
 //	Late:  not looked at beyond the allowed lateness.
 //	Basis: T01 of the catalogue in regulation.md §9; detection.md D1. docs/detectors/split.md has the formula.
@@ -81,10 +81,14 @@ type splitDay struct {
 
 // firstVisit is a customer's first visit of the day at a merchant: 32 bytes, since most never come again.
 type firstVisit struct {
-	part
+	id      IDRef
+	at      uint32 // as in part
+	fen     uint32
 	receipt receipt
 	till    uint32 // of its key
-	again   bool   // look in splitDay.again
+	voucher uint8
+	bin     uint8
+	again   bool // look in splitDay.again
 }
 
 // part is one payment.
@@ -146,8 +150,9 @@ func (d *split) Visit(v *Visit) {
 	shop.tiers |= 1 << (e.VoucherType & 31)
 	f, isNew := day.first.Get(key)
 	if isNew {
-		f.part, f.receipt, f.till = d.partOf(v), receiptOf(v.Batch.Bytes(e.Order.Text)), tillOf(e)
-		d.came(v, shop, others)
+		p := d.partOf(v)
+		*f = firstVisit{id: p.id, at: p.at, fen: p.fen, voucher: p.voucher, bin: p.bin, receipt: receiptOf(v.Batch.Bytes(e.Order.Text)), till: tillOf(e)}
+		d.came(v, shop, int(p.bin), others)
 		return
 	}
 	if !f.again {
@@ -196,8 +201,7 @@ func (d *split) partOf(v *Visit) part {
 func tillOf(e *vw.Event) uint32 { return uint32(e.Terminal.Key) }
 
 // came counts a first visit.
-func (d *split) came(v *Visit, shop *splitShop, others int) {
-	bin := overBin(v.Over)
+func (d *split) came(v *Visit, shop *splitShop, bin, others int) {
 	shop.first++
 	shop.over[bin]++
 	shop.come()
@@ -211,7 +215,7 @@ func (d *split) came(v *Visit, shop *splitShop, others int) {
 
 // open makes a session of a first visit.
 func (d *split) open(s *session, f *firstVisit, shop *splitShop) {
-	s.n, s.parts[0], s.learned = 1, f.part, true
+	s.n, s.parts[0], s.learned = 1, part{id: f.id, at: f.at, fen: f.fen, voucher: f.voucher, bin: f.bin}, true
 	s.first, s.last, s.receipt, s.till = f.at, f.at, f.receipt, f.till
 	s.tiers = 1 << (f.voucher & 31)
 	s.orders, s.discounts = vw.Fen(f.fen), d.env.Campaign.Vouchers[f.voucher].Face
@@ -490,7 +494,7 @@ func (d *split) Size() (keys, bytes int) {
 	keys, bytes = d.shops.Len(), d.shops.Bytes(8+96)
 	for i := range d.days {
 		keys += d.days[i].first.Len() + d.days[i].again.Len()
-		bytes += d.days[i].first.Bytes(8+40) + d.days[i].again.Bytes(8+280)
+		bytes += d.days[i].first.Bytes(8+32) + d.days[i].again.Bytes(8+288)
 	}
 	return keys, bytes
 }
