@@ -13,6 +13,7 @@ import (
 //
 //   - how soon the other account follows, against how often that happens to a redemption on a device
 //     that several accounts share, learned from the stream: families do pay one after the other;
+//   - whether the device is the account's own, as borrowed knows it: a family's is everybody's;
 //   - amounts far above their thresholds, which speak against it, by the voucher type's own first
 //     redemptions.
 //
@@ -86,6 +87,7 @@ type tokenOwner struct {
 	day      uint16
 	uses     uint16
 	amount   int8 // ln of F1/F0 of the amount, in tenths
+	of       Owner
 	shared   bool
 	open     bool // its bill is in sharedSession.bills
 }
@@ -98,6 +100,7 @@ type sharedBill struct {
 	customers   [4]uint32
 	parts       [8]sharedPart
 	n, accounts uint8
+	owned       bool // an account's own device
 }
 
 type sharedPart struct {
@@ -109,12 +112,28 @@ type sharedPart struct {
 type sharedNull struct {
 	visits int64          // redemptions on devices of several accounts
 	gaps   [gapBins]int64 // of these, followed by another account at the merchant so soon
+	known  int64          // redemptions on such devices of accounts whose own device is known
+	others int64          // of these, with another one
 }
 
 // rate is the probability that another account of the device follows with the gap: the counts over a
 // prior of 250 visits, of which one in 125 is followed within half an hour, the same in each bin.
 func (n *sharedNull) rate(bin int) float64 {
 	return (float64(n.gaps[bin]) + .5) / (float64(n.visits) + 250)
+}
+
+// owner is the evidence of whose device it was. One bill over borrowed accounts is paid with the device of
+// one of them, or of none; a family's is everybody's. Who borrows is learned, over a prior of 100
+// redemptions of which one in twenty is.
+func (n *sharedNull) owner(of Owner, owned bool) float64 {
+	p := clip((float64(n.others)+5)/(float64(n.known)+100), .02, .5)
+	switch {
+	case of == AnothersToken:
+		return math.Log(.9 / p)
+	case of == OwnToken && owned:
+		return math.Log(.1 / (1 - p))
+	}
+	return 0
 }
 
 func (d *sharedSession) Touch(v *Visit) uint64 { return d.owners.Touch(d.token.of(v.Event).Key) }
@@ -127,11 +146,18 @@ func (d *sharedSession) Visit(v *Visit) {
 	e := v.Event
 	key := d.token.of(e).Key
 	o, isNew := d.owners.Get(key)
+	of := d.token.owner(v)
 	d.own(o, isNew, e.Customer.Key)
+	if o.shared && of != UnknownOwner {
+		d.count.known++
+		if of == AnothersToken {
+			d.count.others++
+		}
+	}
 	// The amount against the merchant's own habit: a fixed-price shop is at its price every time.
 	now := tokenOwner{
 		id: v.Keep(d.env), at: millisOfDay(v, d.env.Offset), account: uint32(e.Customer.Key), shop: uint32(e.Merchant.Key), day: uint16(v.Day),
-		discount: uint32(clip(float64(e.DiscountFen), 0, math.MaxUint32)), amount: int8(math.Round(10 * clip(v.Amount, -1.5, 1.5))),
+		discount: uint32(clip(float64(e.DiscountFen), 0, math.MaxUint32)), amount: int8(math.Round(10 * clip(v.Amount, -1.5, 1.5))), of: of,
 	}
 	gap := vw.Millis(now.at) - vw.Millis(o.at)
 	if gap < 0 {
@@ -147,7 +173,7 @@ func (d *sharedSession) Visit(v *Visit) {
 	}
 	s, isNew := d.bills.Get(key)
 	if isNew || !before.open {
-		*s = sharedBill{first: before.at, last: before.at, llr: float64(before.amount) / 10}
+		*s = sharedBill{first: before.at, last: before.at, llr: float64(before.amount)/10 + d.null.owner(before.of, false), owned: before.of == OwnToken}
 		s.take(&before)
 	}
 	d.follow(v, s, &now, gap)
@@ -158,18 +184,20 @@ func (d *sharedSession) follow(v *Visit, s *sharedBill, now *tokenOwner, gap vw.
 	before := s.accounts
 	s.first, s.last = min(s.first, now.at), max(s.last, now.at)
 	s.take(now)
-	amount := float64(now.amount) / 10
+	llr := float64(now.amount) / 10
 	if s.accounts > before {
 		bin := gapBin(gap)
 		s.rate = d.null.rate(bin)
 		// Two accounts alone may always be a couple: the cap keeps them below a finding unless both amounts
 		// lie just above the threshold, where this shop's seldom do.
-		amount += clip(math.Log(gapSplit[bin]/s.rate), -2, 4)
+		llr += clip(math.Log(gapSplit[bin]/s.rate), -2, 4)
 		if s.n == 2 {
 			d.count.gaps[bin]++
 		}
+		llr += d.null.owner(now.of, s.owned)
+		s.owned = s.owned || now.of == OwnToken
 	}
-	s.llr += amount
+	s.llr += llr
 	if s.llr <= 0 {
 		return
 	}
@@ -242,6 +270,8 @@ func learnSharedSession(peers []Detector, _ *Tick) {
 	for _, p := range peers {
 		c := &p.(*sharedSession).count
 		all.visits += c.visits
+		all.known += c.known
+		all.others += c.others
 		for i := range c.gaps {
 			all.gaps[i] += c.gaps[i]
 		}
