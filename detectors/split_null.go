@@ -121,19 +121,12 @@ const eighth = vw.Hour / 8
 func (s *splitShop) others(t vw.Millis) int {
 	now := int32(t / eighth)
 	if now > s.eighth {
-		s.traffic = shiftBytes(s.traffic, now-s.eighth)
+		s.traffic <<= 8 * (now - s.eighth)
 		s.eighth = now
 	}
 	const even = 0x00ff00ff00ff00ff
 	x := s.traffic&even + s.traffic>>8&even
 	return int(x * 0x0001000100010001 >> 48)
-}
-
-func shiftBytes(x uint64, n int32) uint64 {
-	if n >= 8 {
-		return 0
-	}
-	return x << (8 * n)
 }
 
 // come counts a first visit in the traffic.
