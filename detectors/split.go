@@ -400,8 +400,7 @@ func (d *split) teach(s *session, shop *splitShop, c vw.Category) {
 	shop.splits -= change
 	s.honest = honest
 	if s.learned && 2*honest < whole {
-		s.learned = false
-		shop.over[s.parts[0].bin]--
+		s.learned = false // but it stays a customer of the shop, whose habit it may be
 		d.count.over[s.parts[0].voucher][s.parts[0].bin]--
 	}
 }

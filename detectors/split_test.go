@@ -280,8 +280,18 @@ func TestAColdStartAtAFixedPriceAccusesNobody(t *testing.T) {
 			}
 		}
 	}
-	d, visit := splitShopOf(t, 20, func(i int) float64 { return .07 * float64(i+1) })
+	d, visit := splitShopOf(t, 0, nil)
 	at := rulesMoment(t, "2022-09-22 11:00:00")
+	for customer, tickets := range []int{2, 3, 1, 3, 2} {
+		*d.env.found = nil
+		for i := range tickets {
+			visit(uint64(customer+1), at+vw.Millis(customer)*vw.Hour+vw.Millis(2*i)*vw.Minute, 0)
+		}
+	}
+	if len(*d.env.found) != 0 {
+		t.Error("two tickets are held against a customer because others bought three")
+	}
+	d, visit = splitShopOf(t, 20, func(i int) float64 { return .07 * float64(i+1) })
 	visit(98, at, 0)
 	visit(98, at+2*vw.Minute, 0)
 	if len(*d.env.found) != 1 {
