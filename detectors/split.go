@@ -400,7 +400,10 @@ func (d *split) teach(s *session, shop *splitShop, c vw.Category) {
 	shop.splits -= change
 	s.honest = honest
 	if s.learned && 2*honest < whole {
-		s.learned = false // but it stays a customer of the shop, whose habit it may be
+		s.learned = false
+		if s.parts[0].bin > 1 { // else it may be the shop's one price, and stays in its habit
+			shop.over[s.parts[0].bin]--
+		}
 		d.count.over[s.parts[0].voucher][s.parts[0].bin]--
 	}
 }
