@@ -51,14 +51,15 @@ type gatheringParams struct {
 type gatheringToken struct {
 	field  vw.Field
 	of     func(*vw.Event) *vw.Ref
+	owner  func(*Visit) Owner
 	kind   *Kind
 	zh, en string
 }
 
-var deviceToken = gatheringToken{vw.FieldDevice, func(e *vw.Event) *vw.Ref { return &e.Device },
+var deviceToken = gatheringToken{vw.FieldDevice, func(e *vw.Event) *vw.Ref { return &e.Device }, func(v *Visit) Owner { return v.DeviceOf },
 	&Kind{Code: "device.accounts", Typology: "T10", Window: "campaign", Text: func(s *Signal) vw.Bilingual { return gatheringSentence(s, "设备", "device") }}, "设备", "device"}
 
-var cardToken = gatheringToken{vw.FieldCard, func(e *vw.Event) *vw.Ref { return &e.Card },
+var cardToken = gatheringToken{vw.FieldCard, func(e *vw.Event) *vw.Ref { return &e.Card }, func(v *Visit) Owner { return v.CardOf },
 	&Kind{Code: "card.accounts", Typology: "T10", Window: "campaign", Text: func(s *Signal) vw.Bilingual { return gatheringSentence(s, "银行卡", "card") }}, "银行卡", "card"}
 
 func init() {

@@ -351,7 +351,7 @@ func (e *Engine) prepare(out *Outcome) {
 		v.Day, v.Minute = vw.DayOf(t, e.offset), vw.MinuteOf(t, e.offset)
 		v.Voucher = &e.campaign.Vouchers[ev.VoucherType]
 		v.Round = e.campaign.RoundOn(v.Day)
-		v.Over, v.Amount = 0, 0
+		v.Over, v.Amount, v.DeviceOf, v.CardOf = 0, 0, UnknownOwner, UnknownOwner
 		if v.Voucher.Threshold > 0 {
 			v.Over = float64(ev.OrderFen-v.Voucher.Threshold) / float64(v.Voucher.Threshold)
 		}

@@ -580,7 +580,7 @@ func TestWeightsAndCapsTakeEffect(t *testing.T) {
 		score   int // of the last part
 		found   bool
 	}{
-		{"in full", detectors.Setting{Enabled: true, Weight: 1, Cap: 12}, 999, true},
+		{"in full", detectors.Setting{Enabled: true, Weight: 1, Cap: 12}, 949, true},
 		{"cut at 4", detectors.Setting{Enabled: true, Weight: 1, Cap: 4}, 214, false},
 		{"cut at 8, by half", detectors.Setting{Enabled: true, Weight: .5, Cap: 8}, 214, false},
 		{"without weight", detectors.Setting{Enabled: true, Cap: 12}, 5, false},

@@ -13,20 +13,26 @@ import (
 //
 //   - how soon the other account follows, against how often that happens to a redemption on a device
 //     that several accounts share, learned from the stream: families do pay one after the other;
+//   - whether the device is the account's own, as borrowed knows it: a family's is everybody's;
 //   - amounts far above their thresholds, which speak against it, by the voucher type's own first
 //     redemptions.
 //
-// People at one table with a phone each share no device and never come by here. State: 190 B per device
-// and merchant of the day, dropped the day after, and 24 B per device inside the horizon. Source: regulation.md §9 T01 and its note on T01b.
+// People at one table with a phone each share no device and never come by here.
+//
+//	Key:   device (or card).  State: 48 B a device inside the horizon, with its latest redemption; 190 B a
+//	       bill, dropped after its day.
+//	Late:  not looked at beyond the allowed lateness.
+//	Basis: regulation.md §9 T01 and its note on T01b. docs/detectors/shared_session.md has the formula.
 type sharedSession struct {
 	sharedSessionParams
-	env      *Env
-	token    gatheringToken
-	kind     *Kind
-	owners   Table[tokenOwner]
-	sessions Table[sharedBill]
-	null     sharedNull // of all slots, as of the last boundary
-	count    sharedNull // by this slot
+	env    *Env
+	token  gatheringToken
+	kind   *Kind
+	owners Table[tokenOwner]
+	bills  Table[sharedBill] // by device, of the day
+	day    int
+	null   sharedNull // of all slots, as of the last boundary
+	count  sharedNull // by this slot
 }
 
 type sharedSessionParams struct {
@@ -59,7 +65,7 @@ func init() {
 			}
 		}
 		register(Spec{
-			Name: s.name, Lane: s.lane, Daily: true, Typologies: []string{"T01"},
+			Name: s.name, Lane: s.lane, Typologies: []string{"T01"},
 			Title: vw.Bilingual{Zh: "分单交易（" + s.zh + "）：多个账号短时间内同店用券", En: "split orders on " + s.en + ": several accounts at one merchant within minutes"},
 			New: func(env *Env) (Detector, error) {
 				d := &sharedSession{sharedSessionParams: sharedSessionParams{Within: 30, Prior: -5.3, FindAt: .41, Days: 45}, env: env, token: s.token, kind: kind}
@@ -70,30 +76,44 @@ func init() {
 	}
 }
 
-// sharedBill is a device at a merchant: the redemptions since the last pause longer than Within.
-type sharedBill struct {
-	first, last vw.Millis
-	llr, rate   float64 // rate of the null for the last account that came
-	discounts   vw.Fen
-	customers   [4]uint64
-	ids         [8]IDRef
-	fen         [8]int32
-	day         int32
-	n, accounts uint8
-}
-
-// tokenOwner is the first account of a device, and whether there came another.
+// tokenOwner is the first account of a device, whether there came another, and its latest redemption.
 type tokenOwner struct {
 	customer uint64
-	day      int32
+	id       IDRef
+	at       uint32 // milliseconds into the day
+	account  uint32 // of the customer's key
+	shop     uint32 // of the merchant's key
+	discount uint32
+	day      uint16
 	uses     uint16
+	amount   int8 // ln of F1/F0 of the amount, in tenths
+	of       Owner
 	shared   bool
+	open     bool // its bill is in sharedSession.bills
+}
+
+// sharedBill is what several accounts of a device paid at a merchant without a pause longer than Within.
+type sharedBill struct {
+	first, last uint32  // milliseconds into the day
+	llr, rate   float64 // rate of the null for the last account that came
+	discounts   vw.Fen
+	customers   [4]uint32
+	parts       [8]sharedPart
+	n, accounts uint8
+	owned       bool // an account's own device
+}
+
+type sharedPart struct {
+	id      IDRef
+	at, fen uint32
 }
 
 // sharedNull counts what usually happens, in integers.
 type sharedNull struct {
 	visits int64          // redemptions on devices of several accounts
 	gaps   [gapBins]int64 // of these, followed by another account at the merchant so soon
+	known  int64          // redemptions on such devices of accounts whose own device is known
+	others int64          // of these, with another one
 }
 
 // rate is the probability that another account of the device follows with the gap: the counts over a
@@ -102,67 +122,106 @@ func (n *sharedNull) rate(bin int) float64 {
 	return (float64(n.gaps[bin]) + .5) / (float64(n.visits) + 250)
 }
 
-func (d *sharedSession) Touch(v *Visit) uint64 {
-	key := d.token.of(v.Event).Key
-	return d.sessions.Touch(pairKey(key, v.Event.Merchant.Key)) + d.owners.Touch(key)
+// owner is the evidence of whose device it was. One bill over borrowed accounts is paid with the device of
+// one of them, or of none; a family's is everybody's. Who borrows is learned, over a prior of 100
+// redemptions of which one in twenty is.
+func (n *sharedNull) owner(of Owner, owned bool) float64 {
+	p := clip((float64(n.others)+5)/(float64(n.known)+100), .02, .5)
+	switch {
+	case of == AnothersToken:
+		return math.Log(.9 / p)
+	case of == OwnToken && owned:
+		return math.Log(.1 / (1 - p))
+	}
+	return 0
 }
 
+func (d *sharedSession) Touch(v *Visit) uint64 { return d.owners.Touch(d.token.of(v.Event).Key) }
+
 func (d *sharedSession) Visit(v *Visit) {
+	if v.Day > d.day {
+		d.bills.Clear()
+		d.day = v.Day
+	}
 	e := v.Event
-	s, isNew := d.sessions.Get(pairKey(d.token.of(e).Key, e.Merchant.Key))
-	gap := v.T - s.last
+	key := d.token.of(e).Key
+	o, isNew := d.owners.Get(key)
+	of := d.token.owner(v)
+	d.own(o, isNew, e.Customer.Key)
+	if o.shared && of != UnknownOwner {
+		d.count.known++
+		if of == AnothersToken {
+			d.count.others++
+		}
+	}
+	// The amount against the merchant's own habit: a fixed-price shop is at its price every time.
+	now := tokenOwner{
+		id: v.Keep(d.env), at: millisOfDay(v, d.env.Offset), account: uint32(e.Customer.Key), shop: uint32(e.Merchant.Key), day: uint16(v.Day),
+		discount: uint32(clip(float64(e.DiscountFen), 0, math.MaxUint32)), amount: int8(math.Round(10 * clip(v.Amount, -1.5, 1.5))), of: of,
+	}
+	gap := vw.Millis(now.at) - vw.Millis(o.at)
 	if gap < 0 {
 		gap = -gap // out of order by seconds
 	}
-	// The amount against the merchant's own habit: a fixed-price shop is at its price every time.
-	llr := clip(v.Amount, -1.5, 1.5)
-	d.own(v)
-	if isNew || gap > vw.Millis(d.Within)*vw.Minute || s.day != int32(v.Day) {
-		*s = sharedBill{first: v.T, last: v.T, day: int32(v.Day), llr: llr}
-		s.take(v, d.env)
+	follows := !isNew && o.day == now.day && o.shop == now.shop && gap <= vw.Millis(d.Within)*vw.Minute
+	now.customer, now.uses, now.shared = o.customer, o.uses, o.shared
+	now.open = follows && (o.open || o.account != now.account) // the same account again is split's business
+	before := *o
+	*o = now
+	if !now.open {
 		return
 	}
+	s, isNew := d.bills.Get(key)
+	if isNew || !before.open {
+		*s = sharedBill{first: before.at, last: before.at, llr: float64(before.amount)/10 + d.null.owner(before.of, false), owned: before.of == OwnToken}
+		s.take(&before)
+	}
+	d.follow(v, s, &now, gap)
+}
+
+// follow adds a redemption to a bill that others paid at.
+func (d *sharedSession) follow(v *Visit, s *sharedBill, now *tokenOwner, gap vw.Millis) {
 	before := s.accounts
-	other := s.customers[0] != e.Customer.Key || before > 1
-	s.first, s.last = min(s.first, v.T), max(s.last, v.T)
-	s.take(v, d.env)
-	if !other {
-		s.llr = max(s.llr, llr) // the same account again is split's business
-		return
-	}
-	if s.accounts > before || s.n <= 2 {
+	s.first, s.last = min(s.first, now.at), max(s.last, now.at)
+	s.take(now)
+	llr := float64(now.amount) / 10
+	if s.accounts > before {
 		bin := gapBin(gap)
-		rate := d.null.rate(bin)
+		s.rate = d.null.rate(bin)
 		// Two accounts alone may always be a couple: the cap keeps them below a finding unless both amounts
 		// lie just above the threshold, where this shop's seldom do.
-		llr += clip(math.Log(gapSplit[bin]/rate), -2, 4)
+		llr += clip(math.Log(gapSplit[bin]/s.rate), -2, 4)
 		if s.n == 2 {
 			d.count.gaps[bin]++
 		}
-		s.rate = rate
+		llr += d.null.owner(now.of, s.owned)
+		s.owned = s.owned || now.of == OwnToken
 	}
 	s.llr += llr
-	odds := d.env.LogOdds(d.Prior, s.llr)
 	if s.llr <= 0 {
 		return
 	}
-	n := min(int(s.n), len(s.ids))
+	n := min(int(s.n), len(s.parts))
 	signal := Signal{
 		Kind: d.kind, LLR: s.llr, Observed: float64(s.n), Expected: s.rate, P: None,
-		Aux:      [6]float64{float64(s.accounts), math.Ceil(float64(s.last-s.first) / float64(vw.Minute)), float64(s.discounts), s.rate},
-		Evidence: append([]IDRef(nil), s.ids[:n]...),
+		Aux: [6]float64{float64(s.accounts), math.Ceil(float64(s.last-s.first) / float64(vw.Minute)), float64(s.discounts), s.rate},
+	}
+	for i := range n {
+		signal.Evidence = append(signal.Evidence, s.parts[i].id)
 	}
 	v.Say(d.env, signal)
+	odds := d.env.LogOdds(d.Prior, s.llr)
 	if odds < d.FindAt {
 		return
 	}
 	f := Found{
-		Typology: "T01", Subject: vw.Subject{Kind: "device", ID: v.Batch.String(d.token.of(e).Text)}, Period: vw.Date(v.Day),
+		Typology: "T01", Subject: vw.Subject{Kind: "device", ID: v.Batch.String(d.token.of(v.Event).Text)}, Period: vw.Date(v.Day),
 		At: v.T, LogOdds: odds, Subsidy: SumOfDiscounts, Merchants: []string{v.MerchantID()}, Reasons: []vw.Reason{d.env.Reason(signal)},
 	}
+	midnight := v.T - vw.Millis(now.at)
 	for i := range n {
-		if id := d.env.Arena.Bytes(s.ids[i]); id != nil {
-			f.Redemptions = append(f.Redemptions, FoundRedemption{ID: string(id), At: s.first, Discount: vw.Fen(s.fen[i])})
+		if id := d.env.Arena.Bytes(s.parts[i].id); id != nil {
+			f.Redemptions = append(f.Redemptions, FoundRedemption{ID: string(id), At: midnight + vw.Millis(s.parts[i].at), Discount: vw.Fen(s.parts[i].fen)})
 		}
 	}
 	if int(s.n) > n {
@@ -173,15 +232,13 @@ func (d *sharedSession) Visit(v *Visit) {
 
 // own counts the redemption for the null when the device has several accounts, and those that its first
 // account had made before the second came.
-func (d *sharedSession) own(v *Visit) {
-	o, isNew := d.owners.Get(d.token.of(v.Event).Key)
-	o.day = max(o.day, int32(v.Day))
+func (d *sharedSession) own(o *tokenOwner, isNew bool, customer uint64) {
 	switch {
 	case o.shared:
 		d.count.visits++
 	case isNew:
-		o.customer, o.uses = v.Event.Customer.Key, 1
-	case o.customer == v.Event.Customer.Key:
+		o.customer, o.uses = customer, 1
+	case o.customer == customer:
 		o.uses = min(o.uses, math.MaxUint16-1) + 1
 	default:
 		o.shared = true
@@ -189,20 +246,20 @@ func (d *sharedSession) own(v *Visit) {
 	}
 }
 
-// take adds the redemption in hand to the bill.
-func (s *sharedBill) take(v *Visit, e *Env) {
-	if int(s.n) < len(s.ids) {
-		s.ids[s.n], s.fen[s.n] = v.Keep(e), int32(min(v.Event.DiscountFen, math.MaxInt32))
+// take adds a redemption to the bill.
+func (s *sharedBill) take(r *tokenOwner) {
+	if int(s.n) < len(s.parts) {
+		s.parts[s.n] = sharedPart{r.id, r.at, r.discount}
 	}
 	s.n = min(s.n, math.MaxUint8-1) + 1
-	s.discounts += v.Event.DiscountFen
+	s.discounts += vw.Fen(r.discount)
 	for i := range min(int(s.accounts), len(s.customers)) {
-		if s.customers[i] == v.Event.Customer.Key {
+		if s.customers[i] == r.account {
 			return
 		}
 	}
 	if int(s.accounts) < len(s.customers) {
-		s.customers[s.accounts] = v.Event.Customer.Key
+		s.customers[s.accounts] = r.account
 		s.accounts++
 	}
 }
@@ -213,6 +270,8 @@ func learnSharedSession(peers []Detector, _ *Tick) {
 	for _, p := range peers {
 		c := &p.(*sharedSession).count
 		all.visits += c.visits
+		all.known += c.known
+		all.others += c.others
 		for i := range c.gaps {
 			all.gaps[i] += c.gaps[i]
 		}
@@ -223,11 +282,14 @@ func learnSharedSession(peers []Detector, _ *Tick) {
 }
 
 func (d *sharedSession) Sweep(now vw.Millis) {
-	day := int32(vw.DayOf(now-Lateness, d.env.Offset))
-	d.owners.Sweep(func(_ uint64, o *tokenOwner) bool { return o.day >= day-int32(d.Days) })
-	d.sessions.Sweep(func(_ uint64, s *sharedBill) bool { return s.day >= day })
+	day := vw.DayOf(now, d.env.Offset)
+	d.owners.Sweep(func(_ uint64, o *tokenOwner) bool { return int(o.day) >= day-d.Days })
+	if day > d.day {
+		d.bills.Clear()
+		d.day = day
+	}
 }
 
 func (d *sharedSession) Size() (keys, bytes int) {
-	return d.sessions.Len() + d.owners.Len(), d.sessions.Bytes() + d.owners.Bytes()
+	return d.bills.Len() + d.owners.Len(), d.bills.Bytes() + d.owners.Bytes()
 }

@@ -1,9 +1,8 @@
 package detectors
 
 import (
-	"fmt"
 	"math"
-	"strings"
+	"math/bits"
 
 	vw "voucherwatch"
 )
@@ -11,22 +10,31 @@ import (
 // split looks for one purchase cut into several to use several vouchers (分单交易, T01): a session is
 // one customer at one merchant on one day, and its evidence is a likelihood ratio of
 //
-//   - how far each amount lies above its threshold, against what the category, the tier and the
-//     merchant itself usually show (a fixed-price shop is at the threshold every time);
-//   - how soon the customer came again, against how often customers of this merchant do: the null is
-//     the probability of a repeat in that gap, so it holds base rate and shape together;
-//   - whether the tiers form a ladder, and whether the till was the same, against merchants like it;
-//   - whether receipt numbers follow each other.
+//   - how soon the customer came again, against how often customers of this merchant do, the second time
+//     and, where they came twice, a further time: the null is the probability of a repeat in that gap, so
+//     it holds base rate and shape together;
+//   - how far each amount lies above its threshold, against what the category, the tier and the merchant
+//     itself usually show (a fixed-price shop is at the threshold every time), as far as splits are cut to
+//     the threshold at all, which is learned;
+//   - how many others were at the shop within the hour: honest repeats happen where the customers are;
+//   - the sessions of the merchant before: one who coaches customers sees many splits;
+//   - whether the tiers form a ladder, whether the till was the same, whether receipt numbers follow.
 //
-// Repeats teach the null with the probability that they are honest (in sixteenths, so that sums do not
-// depend on their order), first visits as long as their session is more likely honest than not. State: about 150 B per session, dropped the
-// day after; 100 B per merchant. Source: detection.md D1; T01 of the catalogue in regulation.md §9.
+// Repeats teach the null with the probability that they are honest, which a further part revises, first
+// visits as long as their session is more likely honest than not.
+//
+//	Key:   merchant.  State: 40 B a customer's day at a merchant and 300 B where it has a second visit,
+//	       dropped after the next day; 104 B a merchant, 45 days.
+//	Late:  not looked at beyond the allowed lateness.
+//	Basis: T01 of the catalogue in regulation.md §9; detection.md D1. docs/detectors/split.md has the formula.
 type split struct {
 	splitParams
 	env      *Env
-	sessions Table[session]
+	days     [2]splitDay // by parity of the day
+	day      int         // the newest one
+	shops    Table[splitShop]
 	null     *splitNull // the same in all slots, replaced by Learn
-	count    *splitNull // since the last Learn
+	count    splitCount // since the last Learn
 	evidence []IDRef
 }
 
@@ -37,358 +45,424 @@ type splitParams struct {
 	FindAt float64 `yaml:"find_at"`
 	// Shrink is how many first visits the category counts for in a merchant's null.
 	Shrink float64 `yaml:"shrink"`
+	// Fixed is the share of shops whose single price is the threshold.
+	Fixed float64 `yaml:"fixed"`
+	// Cut is the share of splits whose parts are cut to the threshold.
+	Cut float64 `yaml:"cut"`
+	// Many is how many splits of three parts or more are not cut to the threshold, in shares of all splits: who
+	// makes orders up need not cut anything.
+	Many float64 `yaml:"many"`
+	// Doubt is taken off the log-odds of two parts: who comes twice may always have forgotten something.
+	Doubt float64 `yaml:"doubt"`
+	// Days is how long a shop without custom is remembered.
+	Days int `yaml:"days"`
+	// Coached is how many sessions of the usual share of splits a merchant has on account.
+	Coached float64 `yaml:"coached"`
 }
 
 func init() {
 	register(Spec{
-		Name: "split", Lane: CustomerLane, Daily: true, Typologies: []string{"T01"},
+		Name: "split", Lane: MerchantLane, Daily: true, Typologies: []string{"T01"},
 		Title: vw.Bilingual{Zh: "分单交易：同一顾客同店同日拆成多笔用券", En: "split orders: one customer, one merchant, one day, several vouchers"},
 		New: func(env *Env) (Detector, error) {
-			d := &split{splitParams: splitParams{Prior: -5.3, FindAt: 0.41, Shrink: 500}, env: env}
-			d.null, d.count = newSplitNull(len(env.Campaign.Vouchers)), newSplitNull(len(env.Campaign.Vouchers))
-			d.null.seed()
+			d := &split{splitParams: splitParams{Prior: -5.3, FindAt: 0.41, Shrink: 500, Fixed: .05, Cut: .8, Many: 1.5, Doubt: 1.2, Coached: 60, Days: 45}, env: env}
+			d.null, d.count.over = newSplitNull(len(env.Campaign.Vouchers)), make([][overBins]int64, len(env.Campaign.Vouchers))
 			return d, env.Params(&d.splitParams)
 		},
 		Learn: learnSplit,
 	})
 }
 
-// session is one customer at one merchant on one day.
+// splitDay holds the customers of a day: all with their first visit, those who came again in full.
+type splitDay struct {
+	first Table[firstVisit]
+	again Table[session]
+}
+
+// firstVisit is a customer's first visit of the day at a merchant: 32 bytes, since most never come again.
+type firstVisit struct {
+	id      IDRef
+	at      uint32 // as in part
+	fen     uint32
+	receipt receipt
+	till    uint32 // of its key
+	voucher uint8
+	bin     uint8
+	again   bool // look in splitDay.again
+}
+
+// part is one payment.
+type part struct {
+	id      IDRef
+	at      uint32 // milliseconds into the day
+	fen     uint32
+	voucher uint8
+	bin     uint8 // how far above the threshold
+	gap     uint8 // bin of the time since the part before
+}
+
+// session is a customer who came again.
 type session struct {
-	last, first vw.Millis
-	llr         float64 // all but the amounts
-	amounts     float64 // of the parts: ln of F1/F0, summed up
-	orders      vw.Fen
-	discounts   vw.Fen
-	bestFace    vw.Fen
-	terminal    uint64
-	receipt     uint64 // number at the end of the order id, and hash of what is before it
-	receiptHead uint32
-	day         int32
-	tiers       uint32
-	n           uint8
-	near        uint8 // parts within 0.5 % of the threshold
-	firstBin    int8
-	voucher     uint8
-	learned     bool // counted as clean first visit
-	ids         [8]IDRef
-	fen         [8]int32
+	came      float64 // ln likelihood ratio of the second visit
+	cut       float64 // log-odds that a second visit so soon belongs to a split cut to the threshold
+	llr       float64 // of all else but these
+	gain      float64 // whether more was saved than by one payment
+	amounts   float64 // of the parts: ln of F1/F0, summed up
+	context   float64 // how many others were there
+	orders    vw.Fen
+	discounts vw.Fen
+	first     uint32 // milliseconds into the day
+	last      uint32
+	receipt   receipt
+	till      uint32
+	tiers     uint32
+	others    uint16
+	n         uint8 // parts
+	near      uint8 // parts within 0.5 % of the threshold
+	honest    uint8 // what the parts have taught, in sixteenths
+	gains     bool  // the first two parts saved more than one payment
+	learned   bool  // its first visit is among the counts
+	parts     [8]part
 }
 
-// total is the session's log likelihood ratio. A fifth of splits are not cut to the threshold: so the
-// amounts can speak for a split as loud as they like, against it only as much as that.
-func (s *session) total() float64 { return s.llr + math.Log(.8*math.Exp(min(s.amounts, 20))+.2) }
-
-const (
-	overBins = 9
-	gapBins  = 7
-)
-
-var (
-	overEdges = [overBins - 1]float64{.0005, .005, .01, .02, .05, .1, .2, .4}
-	gapEdges  = [gapBins - 1]vw.Millis{vw.Minute, 3 * vw.Minute, 10 * vw.Minute, 30 * vw.Minute, vw.Hour, 3 * vw.Hour}
-	// What splitters do, by bin: stated priors, to be fitted again after 100 confirmed sessions.
-	overSplit = [overBins]float64{.35, .25, .10, .08, .10, .06, .03, .02, .01}
-	gapSplit  = [gapBins]float64{.15, .25, .25, .20, .10, .04, .01}
-	// What the null believes before it has seen anything.
-	overPrior = [overBins]float64{.03, .02, .03, .04, .07, .08, .13, .20, .40}
-	gapPrior  = [gapBins]float64{.0006, .001, .0015, .002, .002, .003, .006}
-)
-
-func overBin(h float64) int {
-	for i, e := range overEdges {
-		if h < e {
-			return i
-		}
-	}
-	return overBins - 1
-}
-
-func gapBin(g vw.Millis) int {
-	for i, e := range gapEdges {
-		if g < e {
-			return i
-		}
-	}
-	return gapBins - 1
-}
-
-// splitNull holds counts: what honest first visits and repeats look like.
-type splitNull struct {
-	over     [][overBins]int64 // by voucher type, first visits
-	category [vw.Categories]repeatCount
-	merchant Table[merchantNull]
-}
-
-// repeatCount counts first visits, and repeats in sixteenths.
-type repeatCount struct {
-	first    int64
-	gaps     [gapBins]int64
-	sameTier int64
-	newTier  int64
-}
-
-const whole = 16
-
-type merchantNull struct {
-	first  int32
-	splits int32 // further parts, by their probability of being a split's, in sixteenths
-	gaps   [gapBins]int32
-	over   [overBins]int32
-}
-
-func newSplitNull(vouchers int) *splitNull {
-	return &splitNull{over: make([][overBins]int64, vouchers)}
-}
-
-// seed gives the prior the weight of 300 visits and 10 repeats.
-func (n *splitNull) seed() {
-	for v := range n.over {
-		for b, p := range overPrior {
-			n.over[v][b] = int64(math.Round(300 * p))
-		}
-	}
-	for c := range n.category {
-		k := &n.category[c]
-		k.first, k.sameTier, k.newTier = 1000, 5*whole, 5*whole
-		for b, p := range gapPrior {
-			k.gaps[b] = int64(math.Round(1000 * whole * p))
-		}
-	}
-}
+// receipt is the number at the end of an order id, and a hash of what stands before; 0 when there is none.
+type receipt struct{ number, head uint32 }
 
 func (d *split) Touch(v *Visit) uint64 {
-	return d.sessions.Touch(pairKey(v.Event.Customer.Key, v.Event.Merchant.Key))
+	return d.days[v.Day&1].first.Touch(pairKey(v.Event.Customer.Key, v.Event.Merchant.Key)) + d.shops.Touch(v.Event.Merchant.Key)
 }
 
 func (d *split) Visit(v *Visit) {
 	if v.Voucher.Balance {
 		return // a balance is meant to be used in pieces
 	}
-	e := v.Event
-	s, isNew := d.sessions.Get(pairKey(e.Customer.Key, e.Merchant.Key))
-	if !isNew && s.day != int32(v.Day) {
-		*s = session{}
-		isNew = true
+	if v.Day > d.day {
+		d.turn(v.Day)
 	}
-	bin := overBin(v.Over)
-	vt := int(e.VoucherType)
-	over := d.overRatio(e.Merchant.Key, vt, bin)
+	e := v.Event
+	key := pairKey(e.Customer.Key, e.Merchant.Key)
+	day := &d.days[v.Day&1]
+	shop, isNew := d.shops.Get(e.Merchant.Key)
 	if isNew {
-		s.day, s.first, s.last, s.n = int32(v.Day), v.T, v.T, 0
-		s.llr, s.amounts, s.firstBin, s.voucher, s.learned = d.coached(e.Merchant.Key), over, int8(bin), e.VoucherType, true
-		m, _ := d.count.merchant.Get(e.Merchant.Key)
-		m.first++
-		m.over[bin]++
-		d.count.over[vt][bin]++
-		d.count.category[v.Category()].first++
-		d.add(s, v, bin)
+		shop.eighth = int32(v.T / eighth)
+	}
+	others := shop.others(v.T)
+	shop.tiers |= 1 << (e.VoucherType & 31)
+	f, isNew := day.first.Get(key)
+	if isNew {
+		p := d.partOf(v)
+		*f = firstVisit{id: p.id, at: p.at, fen: p.fen, voucher: p.voucher, bin: p.bin, receipt: receiptOf(v.Batch.Bytes(e.Order.Text)), till: tillOf(e)}
+		d.came(v, shop, int(p.bin), others)
 		return
 	}
-	gap := v.T - s.last
-	if gap < 0 {
-		gap = -gap
+	if !f.again {
+		f.again = true
+		s, _ := day.again.Get(key)
+		d.open(s, f, shop)
 	}
-	g := gapBin(gap)
-	newTier := s.tiers&(1<<(e.VoucherType&31)) == 0
-	d.repeat(v, s, g, over, newTier)
-	d.add(s, v, bin)
-	s.last = max(s.last, v.T)
-	// What is probably honest teaches the nulls as far as it is. The merchant's own weighs little until
-	// hundreds have come, so that one who coaches customers does not become the excuse.
-	honest := int64(math.Round(whole * (1 - logistic(d.Prior+s.total()))))
-	m, _ := d.count.merchant.Get(e.Merchant.Key)
-	m.splits += int32(whole - honest)
-	m.gaps[g] += int32(honest)
-	k := &d.count.category[v.Category()]
-	k.gaps[g] += honest
-	if newTier {
-		k.newTier += honest
-	} else {
-		k.sameTier += honest
+	s := day.again.Find(key)
+	if millisOfDay(v, d.env.Offset)-min(s.first, millisOfDay(v, d.env.Offset)) < uint32(vw.Hour) {
+		others = max(0, others-1) // the customer's own first visit
 	}
-	if s.learned && 2*honest < whole {
-		s.learned = false
-		m.over[s.firstBin]--
-		d.count.over[s.voucher][s.firstBin]--
-	}
-	d.tell(v, s, g)
-}
-
-// overRatio is ln F1/F0 of an amount that lies in the given bin above its threshold. The null is the
-// merchant's own habit, shrunk to its category and tier, but never rarer than half of those.
-func (d *split) overRatio(merchant uint64, voucher, bin int) float64 {
-	f0 := share(d.null.over[voucher][:], bin)
-	if m := d.null.merchant.Find(merchant); m != nil && m.first > 0 {
-		own := (float64(m.over[bin]) + 20*f0) / (float64(m.first) + 20)
-		f0 = max(own, f0/2)
-	}
-	return clip(math.Log(overSplit[bin]/max(f0, 1e-4)), -1.5, 2.5)
-}
-
-// share is the share of a bin, with half a count for each.
-func share(counts []int64, bin int) float64 {
-	sum := 0.0
-	for _, n := range counts {
-		sum += float64(max(n, 0)) + .5
-	}
-	return (float64(max(counts[bin], 0)) + .5) / sum
-}
-
-// coached is the log-odds by which sessions at the merchant are likelier to be splits than elsewhere,
-// from the ones before: merchants who coach their customers see many (detection.md D1, roll-up). A
-// merchant has 200 sessions of the usual share on account; less than the usual counts for nothing.
-func (d *split) coached(merchant uint64) float64 {
-	m := d.null.merchant.Find(merchant)
-	if m == nil {
-		return 0
-	}
-	usual := logistic(d.Prior)
-	return clip(math.Log((float64(m.splits)/whole+200*usual)/((float64(m.first)+200)*usual)), 0, 2.5)
-}
-
-// repeatRate is the probability that a customer of the merchant comes again within the gap bin.
-func (d *split) repeatRate(merchant uint64, c vw.Category, g int) float64 {
-	k := &d.null.category[c]
-	rate := float64(k.gaps[g]) / whole / float64(max(k.first, 1))
-	if m := d.null.merchant.Find(merchant); m != nil {
-		// Only upwards: what a merchant's own count leaves out as suspicious must not make repeats look rarer.
-		rate = max(rate, (float64(m.gaps[g])/whole+d.Shrink*rate)/(float64(m.first)+d.Shrink))
-	}
-	return clip(rate, 1e-5, 1)
-}
-
-// repeat adds the evidence of a further part.
-func (d *split) repeat(v *Visit, s *session, g int, over float64, newTier bool) {
-	e := v.Event
 	c := v.Category()
-	s.amounts += over
-	s.llr += clip(math.Log(gapSplit[g]/d.repeatRate(e.Merchant.Key, c, g)), -2, 5)
-	k := &d.null.category[c]
-	other := clip(float64(k.newTier)/float64(k.newTier+k.sameTier), .1, .9)
-	if newTier {
-		s.llr += math.Log(.4 / other)
-	} else {
-		s.llr += math.Log(.6 / (1 - other))
+	d.judge(v, s, shop, c, others)
+	if s.gain = d.null.noGain[c]; d.stake(s, v) > 0 {
+		s.gain = d.null.gain[c]
 	}
-	if e.Terminal.Key != 0 && s.terminal != 0 && v.Merchant != nil && len(v.Merchant.Terminals) > 1 {
+	if s.n == 2 {
+		s.gains = d.stake(s, v) > 0
+	}
+	d.teach(s, shop, c)
+	d.tell(v, s, shop, c)
+}
+
+// turn begins a new day in the place of the day before yesterday.
+func (d *split) turn(day int) {
+	if day > d.day+1 {
+		d.days[(day+1)&1].clear()
+	}
+	d.days[day&1].clear()
+	d.day = day
+}
+
+func (s *splitDay) clear() {
+	s.first.Clear()
+	s.again.Clear()
+}
+
+func millisOfDay(v *Visit, offset int) uint32 {
+	return uint32(v.T + vw.Millis(offset)*vw.Minute - vw.Millis(v.Day)*vw.Day)
+}
+
+func (d *split) partOf(v *Visit) part {
+	return part{id: v.Keep(d.env), at: millisOfDay(v, d.env.Offset), fen: uint32(clip(float64(v.Event.OrderFen), 0, math.MaxUint32)), voucher: v.Event.VoucherType, bin: uint8(overBin(v.Over))}
+}
+
+func tillOf(e *vw.Event) uint32 { return uint32(e.Terminal.Key) }
+
+// came counts a first visit.
+func (d *split) came(v *Visit, shop *splitShop, bin, others int) {
+	shop.first++
+	shop.over[bin]++
+	shop.come()
+	d.count.over[v.Event.VoucherType][bin]++
+	k := &d.count.category[v.Category()]
+	k.first += shop.share()
+	o := trafficBin(others)
+	k.visits[o]++
+	k.shops[o] += shopWeight / int64(shop.first)
+}
+
+// open makes a session of a first visit.
+func (d *split) open(s *session, f *firstVisit, shop *splitShop) {
+	s.n, s.parts[0], s.learned = 1, part{id: f.id, at: f.at, fen: f.fen, voucher: f.voucher, bin: f.bin}, true
+	s.first, s.last, s.receipt, s.till = f.at, f.at, f.receipt, f.till
+	s.tiers = 1 << (f.voucher & 31)
+	s.orders, s.discounts = vw.Fen(f.fen), d.env.Campaign.Vouchers[f.voucher].Face
+	if f.bin <= 1 {
+		s.near = 1
+	}
+	s.honest = whole
+	s.llr = d.coached(shop)
+	bin := int(f.bin)
+	near := float64(shop.over[0]+shop.over[1]) - float64(s.near)
+	s.amounts = amountRatio(bin, d.null.amount(int(f.voucher), bin, float64(shop.over[bin]-1), near, float64(shop.first-1), d.Fixed))
+}
+
+func amountRatio(bin int, null float64) float64 {
+	return clip(math.Log(overSplit[bin]/max(null, 1e-4)), -1.5, 2.5)
+}
+
+// total is the session's log likelihood ratio. Its amounts bear on that share of splits only that is cut to
+// the threshold; and while it has two parts, no more of repeats are taken for splits than the excess of
+// repeats near the threshold allows.
+func (d *split) total(s *session) float64 {
+	came, uncut := min(s.came, s.cut-d.Prior-math.Log(d.Cut)), 1-d.Cut
+	if s.n > 2 {
+		came, uncut = s.came, d.Many
+	}
+	cut := math.Log(d.Cut) + min(s.amounts, 20) + s.gain
+	if s.n == 2 {
+		came += s.gain - d.Doubt
+		cut -= s.gain
+	}
+	return s.llr + s.context + came + logAddExp(cut, math.Log(uncut))
+}
+
+// judge adds the evidence of a further part.
+func (d *split) judge(v *Visit, s *session, shop *splitShop, c vw.Category, others int) {
+	e := v.Event
+	p := d.partOf(v)
+	gap := vw.Millis(p.at) - vw.Millis(s.last)
+	if gap < 0 {
+		gap = -gap // out of order by seconds
+	}
+	p.gap = uint8(gapBin(gap))
+	g := int(p.gap)
+	again := clip(math.Log(gapSplit[g]/d.repeatRate(shop, c, g, int(s.n))), -2, 5)
+	if s.n == 1 {
+		s.came = again
+		s.cut = d.null.cut + math.Log(gapSplit[g]/d.null.again[c][g]*d.null.repeat[c])
+	} else {
+		s.llr += again
+	}
+	s.context, s.others = d.null.context[c][trafficBin(others)], uint16(min(others, math.MaxUint16))
+	// The amounts of this session count for the shop's habit as well: a ticket bought twice is two tickets.
+	bin := int(p.bin)
+	own := float64(shop.over[bin])
+	for i := 1; i < min(int(s.n), len(s.parts)); i++ {
+		if int(s.parts[i].bin) == bin {
+			own++
+		}
+	}
+	further := float64(s.n - 1)
+	d.count.repeats++
+	d.count.expected += int64(d.null.within5[e.VoucherType] * shopWeight)
+	if bin <= 4 {
+		d.count.close++
+	}
+	s.amounts += amountRatio(bin, d.null.amount(int(e.VoucherType), bin, own, float64(shop.over[0]+shop.over[1])+float64(s.near)-nearOf(s.parts[0].bin), float64(shop.first)+further, d.Fixed))
+
+	if shop.tiers&(shop.tiers-1) != 0 {
+		other := d.null.newTier[c]
+		if s.tiers&(1<<(e.VoucherType&31)) == 0 {
+			s.llr += math.Log(.4 / other)
+		} else {
+			s.llr += math.Log(.6 / (1 - other))
+		}
+	}
+	if till := tillOf(e); till != 0 && s.till != 0 && len(v.Merchant.Terminals) > 1 {
 		same := clip(1/float64(len(v.Merchant.Terminals)), .2, .8)
-		if e.Terminal.Key == s.terminal {
+		if till == s.till {
 			s.llr += math.Log(.9 / same)
 		} else {
 			s.llr += math.Log(.1 / (1 - same))
 		}
 	}
-	if number, head := receiptNumber(v.Batch.Bytes(e.Order.Text)); head != 0 && head == s.receiptHead && number != s.receipt {
-		if diff := int64(number - s.receipt); diff >= -2 && diff <= 2 {
+	r := receiptOf(v.Batch.Bytes(e.Order.Text))
+	if r.head != 0 && r.head == s.receipt.head && r.number != s.receipt.number {
+		if diff := int64(r.number) - int64(s.receipt.number); diff >= -2 && diff <= 2 {
 			s.llr += 2
 		}
 	}
 	s.llr = min(s.llr, 20)
+	s.add(p, e, r)
 }
 
-// receiptNumber reads the digits at the end of a receipt number, at most nine; head is a hash of what
-// stands before, 0 when there is no number.
-func receiptNumber(id []byte) (number uint64, head uint32) {
+func nearOf(bin uint8) float64 {
+	if bin <= 1 {
+		return 1
+	}
+	return 0
+}
+
+func (s *session) add(p part, e *vw.Event, r receipt) {
+	if int(s.n) < len(s.parts) {
+		s.parts[s.n] = p
+	}
+	s.n = min(s.n+1, 200)
+	if p.bin <= 1 {
+		s.near++
+	}
+	s.tiers |= 1 << (p.voucher & 31)
+	s.orders += e.OrderFen
+	s.discounts += e.DiscountFen
+	s.first, s.last = min(s.first, p.at), max(s.last, p.at)
+	if till := tillOf(e); till != 0 {
+		s.till = till
+	}
+	s.receipt = r
+}
+
+// repeatRate is the probability that a customer who was at the shop n times today comes again within the
+// gap bin. Only upwards from the category's: what a shop's own count leaves out as suspicious must not make
+// repeats look rarer.
+func (d *split) repeatRate(shop *splitShop, c vw.Category, g, n int) float64 {
+	if n > 1 {
+		all := d.null.further[c]
+		own := (float64(shop.more)/whole + 20*all) / (float64(shop.again)/whole + 20)
+		rate := d.null.more[c][g] * max(own/all, 1)
+		if n > 2 {
+			rate *= 1.5 // who came three times comes a fourth
+		}
+		return min(rate, 1)
+	}
+	rate := d.null.again[c][g]
+	rate = max(rate, (float64(shop.gaps[g])/whole+d.Shrink*rate)/(float64(shop.first)+d.Shrink))
+	return clip(rate, 1e-5, 1)
+}
+
+// coached is the log-odds by which sessions at the merchant are likelier to be splits than elsewhere, from
+// the ones before: merchants who coach their customers see many (detection.md D1, roll-up). Less than the
+// usual counts for nothing.
+func (d *split) coached(shop *splitShop) float64 {
+	usual := logistic(d.Prior)
+	return clip(math.Log((float64(shop.splits)/whole+d.Coached*usual)/((float64(shop.first)+d.Coached)*usual)), 0, 2.5)
+}
+
+// teach revises what the session has taught the nulls: its parts as far as they are honest, its amounts as
+// far as it is a split.
+func (d *split) teach(s *session, shop *splitShop, c vw.Category) {
+	honest := uint8(math.Round(whole * (1 - logistic(d.Prior+d.total(s)))))
+	w := shop.share()
+	k := &d.count.category[c]
+	change := int32(honest) - int32(s.honest)
+	for i := 1; i < min(int(s.n), len(s.parts)); i++ {
+		by := change
+		if i == int(s.n)-1 {
+			by = int32(honest)
+		}
+		g := s.parts[i].gap
+		if i == 1 {
+			shop.gaps[g] += by
+			shop.again += by
+			k.gaps[g] += w * int64(by)
+			k.repeated += w * int64(by)
+			if s.gains {
+				k.gains += w * int64(by)
+			}
+			continue
+		}
+		shop.more += by
+		k.more[g] += w * int64(by)
+	}
+	if last := int(s.n) - 1; last < len(s.parts) {
+		seen := uint32(0)
+		for _, q := range s.parts[:last] {
+			seen |= 1 << (q.voucher & 31)
+		}
+		if seen&(1<<(s.parts[last].voucher&31)) == 0 {
+			k.newTier += w * int64(honest)
+		} else {
+			k.sameTier += w * int64(honest)
+		}
+	}
+	shop.splits -= change
+	s.honest = honest
+	if s.learned && 2*honest < whole {
+		s.learned = false
+		if s.parts[0].bin > 1 { // else it may be the shop's one price, and stays in its habit
+			shop.over[s.parts[0].bin]--
+		}
+		d.count.over[s.parts[0].voucher][s.parts[0].bin]--
+	}
+}
+
+// receiptOf reads the digits at the end of a receipt number, at most nine.
+func receiptOf(id []byte) (r receipt) {
 	i := len(id)
 	for i > 0 && len(id)-i < 9 && id[i-1] >= '0' && id[i-1] <= '9' {
 		i--
 	}
 	if i == len(id) {
-		return 0, 0
+		return receipt{}
 	}
 	for _, c := range id[i:] {
-		number = 10*number + uint64(c-'0')
+		r.number = 10*r.number + uint32(c-'0')
 	}
-	return number, uint32(vw.Hash(id[:i])) | 1
+	r.head = uint32(vw.Hash(id[:i])) | 1
+	return r
 }
-
-func (d *split) add(s *session, v *Visit, bin int) {
-	e := v.Event
-	if int(s.n) < len(s.ids) {
-		s.ids[s.n] = v.Keep(d.env)
-		s.fen[s.n] = int32(min(e.OrderFen, math.MaxInt32))
-	}
-	s.n = min(s.n+1, 200)
-	if bin <= 1 {
-		s.near++
-	}
-	s.tiers |= 1 << (e.VoucherType & 31)
-	s.orders += e.OrderFen
-	s.discounts += e.DiscountFen
-	s.bestFace = max(s.bestFace, v.Voucher.Face)
-	if e.Terminal.Key != 0 {
-		s.terminal = e.Terminal.Key
-	}
-	s.receipt, s.receiptHead = receiptNumber(v.Batch.Bytes(e.Order.Text))
-}
-
-var splitSession = &Kind{Code: "split.session", Typology: "T01", Window: "day", Text: func(s *Signal) vw.Bilingual {
-	n, minutes, near, rate, newTiers := int(s.Observed), s.Aux[0], int(s.Aux[1]), s.Aux[2], s.Aux[3] > 1
-	zh := fmt.Sprintf("同一顾客 %s内在本店分 %d 笔用券", spanZh(minutes), n)
-	en := fmt.Sprintf("%d payments by one customer here within %s", n, spanEn(minutes))
-	if s.Note != "" {
-		zh += "：" + s.Note + " 元"
-		en += ": ¥" + strings.ReplaceAll(s.Note, "、", ", ¥")
-	}
-	if newTiers {
-		zh += "（多档阶梯）"
-		en += " (a ladder of tiers)"
-	}
-	if near > 0 {
-		zh += fmt.Sprintf("，其中 %d 笔高出门槛不到 0.5%%", near)
-		en += fmt.Sprintf("; %d of them within 0.5 %% above the threshold", near)
-	}
-	zh += fmt.Sprintf("；这么快再来的顾客在本店约占 %s", percent(rate))
-	en += fmt.Sprintf("; about %s of this shop's customers come again that soon", percent(rate))
-	return vw.Bilingual{Zh: zh, En: en}
-}}
 
 // tell says what the session has come to, and raises the finding when it is likely enough.
-func (d *split) tell(v *Visit, s *session, g int) {
-	llr := s.total()
+func (d *split) tell(v *Visit, s *session, shop *splitShop, c vw.Category) {
+	llr := d.total(s)
 	if llr < 0.5 {
 		return
 	}
-	e := v.Event
+	named := s.parts[:min(int(s.n), len(s.parts))]
 	start := len(d.evidence)
 	if start > 1<<14 {
 		d.evidence, start = nil, 0 // signals of earlier batches may still read the old array
 	}
-	d.evidence = append(d.evidence, s.ids[:min(int(s.n), len(s.ids))]...)
-	ids := d.evidence[start:len(d.evidence):len(d.evidence)]
-	tiers := 0
-	for t := s.tiers; t != 0; t &= t - 1 {
-		tiers++
+	for i := range named {
+		d.evidence = append(d.evidence, named[i].id)
 	}
-	rate := d.repeatRate(e.Merchant.Key, v.Category(), g)
+	ids := d.evidence[start:len(d.evidence):len(d.evidence)]
+	rate := d.repeatRate(shop, c, int(named[len(named)-1].gap), int(s.n)-1)
 	sig := Signal{
 		Kind: splitSession, LLR: llr, Observed: float64(s.n), Expected: 1 + rate, P: None, Evidence: ids,
-		Aux: [6]float64{float64(s.last-s.first) / float64(vw.Minute), float64(s.near), rate, float64(tiers)},
+		Aux: [6]float64{float64(s.last-s.first) / float64(vw.Minute), float64(s.near), rate, float64(bits.OnesCount32(s.tiers)), float64(s.others), s.context},
 	}
 	logOdds := d.env.LogOdds(d.Prior, llr)
 	if llr > 2.5 {
-		sig.Note = yuanList(s.fen[:min(int(s.n), len(s.fen))])
-		sig.Peers = v.Category().String() + " " + v.Voucher.Code
+		sig.Note = yuanList(named)
+		sig.Peers = c.String() + " " + v.Voucher.Code
 	}
 	v.Say(d.env, sig)
 	if logOdds < d.FindAt {
 		return
 	}
-	found := make([]FoundRedemption, 0, len(ids))
-	for i, id := range ids {
-		if b := d.env.Arena.Bytes(id); b != nil {
-			at := s.first
-			if i > 0 {
-				at = s.last
-			}
-			found = append(found, FoundRedemption{ID: string(b), At: at})
+	midnight := v.T - vw.Millis(millisOfDay(v, d.env.Offset))
+	found := make([]FoundRedemption, 0, len(ids)+1)
+	for i := range named {
+		if b := d.env.Arena.Bytes(named[i].id); b != nil {
+			found = append(found, FoundRedemption{ID: string(b), At: midnight + vw.Millis(named[i].at), Discount: d.env.Campaign.Vouchers[named[i].voucher].Face})
 		}
 	}
-	for i := range found {
-		found[i].Discount = s.discounts / vw.Fen(s.n)
+	if int(s.n) > len(named) {
+		found = append(found, v.Found())
 	}
-	found[len(found)-1] = v.Found()
 	d.env.Find(Found{
 		Typology: "T01", Subject: vw.Subject{Kind: "pair", ID: v.MerchantID(), With: v.CustomerID()}, Period: vw.Date(v.Day),
 		At: v.T, LogOdds: logOdds, Redemptions: found, Subsidy: d.stake(s, v), Merchants: []string{v.MerchantID()},
@@ -409,109 +483,20 @@ func (d *split) stake(s *session, v *Visit) vw.Fen {
 	return max(0, s.discounts-best)
 }
 
-func learnSplit(peers []Detector, t *Tick) {
-	null := peers[0].(*split).null
-	for _, p := range peers {
-		c := p.(*split).count
-		for v := range c.over {
-			for b := range c.over[v] {
-				null.over[v][b] += c.over[v][b]
-				c.over[v][b] = 0
-			}
-		}
-		for k := range c.category {
-			from, to := &c.category[k], &null.category[k]
-			to.first += from.first
-			to.sameTier += from.sameTier
-			to.newTier += from.newTier
-			for b := range from.gaps {
-				to.gaps[b] += from.gaps[b]
-			}
-			*from = repeatCount{}
-		}
-		c.merchant.Each(func(key uint64, from *merchantNull) {
-			to, _ := null.merchant.Get(key)
-			to.first += from.first
-			to.splits += from.splits
-			for b := range from.gaps {
-				to.gaps[b] += from.gaps[b]
-			}
-			for b := range from.over {
-				to.over[b] += from.over[b]
-			}
-		})
-		c.merchant.Clear()
-		p.(*split).null = null
-	}
-	if t.NewDay && t.Day%14 == 0 {
-		null.fade()
-	}
-}
-
-// fade halves the merchants' counts every two weeks, so that a habit that changed is not held against
-// anyone for long, and drops merchants without any.
-func (n *splitNull) fade() {
-	n.merchant.Sweep(func(_ uint64, m *merchantNull) bool {
-		m.first /= 2
-		m.splits /= 2
-		for b := range m.gaps {
-			m.gaps[b] /= 2
-		}
-		for b := range m.over {
-			m.over[b] /= 2
-		}
-		return m.first > 0
-	})
-}
-
+// Sweep drops the day before yesterday, also where nobody came since, and shops without custom.
 func (d *split) Sweep(now vw.Millis) {
-	day := int32(vw.DayOf(now-Lateness, d.env.Offset))
-	d.sessions.Sweep(func(_ uint64, s *session) bool { return s.day >= day })
+	if day := vw.DayOf(now, d.env.Offset); day > d.day {
+		d.turn(day)
+	}
+	oldest := int32((now - vw.Millis(d.Days)*vw.Day) / eighth)
+	d.shops.Sweep(func(_ uint64, s *splitShop) bool { return s.eighth >= oldest })
 }
 
-func (d *split) Size() (keys, bytes int) { return d.sessions.Len(), d.sessions.Bytes() }
-
-func yuanList(fen []int32) string {
-	var b strings.Builder
-	for i, f := range fen {
-		if i > 0 {
-			b.WriteString("、")
-		}
-		b.WriteString(strings.TrimPrefix(vw.Fen(f).Yuan(), "¥"))
+func (d *split) Size() (keys, bytes int) {
+	keys, bytes = d.shops.Len(), d.shops.Bytes()
+	for i := range d.days {
+		keys += d.days[i].first.Len() + d.days[i].again.Len()
+		bytes += d.days[i].first.Bytes() + d.days[i].again.Bytes()
 	}
-	return b.String()
-}
-
-// spanZh and spanEn say a length of time in minutes.
-func spanZh(minutes float64) string {
-	switch {
-	case minutes < 1:
-		return "1 分钟"
-	case minutes < 100:
-		return fmt.Sprintf("%.0f 分钟", minutes)
-	}
-	return fmt.Sprintf("%.1f 小时", minutes/60)
-}
-
-func spanEn(minutes float64) string {
-	switch {
-	case minutes < 1:
-		return "a minute"
-	case minutes < 100:
-		return fmt.Sprintf("%.0f min", minutes)
-	}
-	return fmt.Sprintf("%.1f h", minutes/60)
-}
-
-// percent says a share with two significant digits.
-func percent(p float64) string {
-	switch {
-	case p >= .1:
-		return fmt.Sprintf("%.0f%%", 100*p)
-	case p >= .01:
-		return fmt.Sprintf("%.1f%%", 100*p)
-	case p >= .001:
-		return fmt.Sprintf("%.2f%%", 100*p)
-	}
-	return fmt.Sprintf("%.3f%%", 100*p)
+	return keys, bytes
 }

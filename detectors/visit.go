@@ -26,6 +26,8 @@ type Visit struct {
 	// Amount is ln of how much likelier an amount so far above the threshold is among frauds than by the
 	// merchant's own habit; set in the merchant lane, 0 when nothing can be said.
 	Amount float64
+	// DeviceOf and CardOf tell whose device and card it was; set in the customer lane.
+	DeviceOf, CardOf Owner
 
 	index  int32   // of the event in the batch
 	said   saidRef // what was said of it last

@@ -153,12 +153,12 @@ func TestParamsAreDecodedStrictlyIntoTheDetectorsOwnStruct(t *testing.T) {
 
 func TestTheDetectorsOfThePolicyAreThoseOfTheProgram(t *testing.T) {
 	p := standard(t)
-	names := strings.Fields("split shared_session shared_card cashout refund_loop pair ring device card price rules_merchant rules_customer rules_voucher rules_price rules_refund budget")
+	names := strings.Fields("split shared_session shared_card borrowed cashout refund_loop pair ring device card price rules_merchant rules_customer rules_voucher rules_price rules_refund budget")
 	if err := p.CheckDetectors(names); err != nil {
 		t.Error(err)
 	}
 	names[0] = "novel"
-	pattern := `^default\.yaml:\d+: detectors\.novel: is missing\ndefault\.yaml:\d+: detectors\.split: is not a detector: use budget, .*, novel, .*$`
+	pattern := `^default\.yaml:\d+: detectors\.novel: is missing\ndefault\.yaml:\d+: detectors\.split: is not a detector: use borrowed, .*, novel, .*$`
 	if got := faults(t, p.CheckDetectors(names)); !regexp.MustCompile(pattern).MatchString(got) {
 		t.Errorf("faults:\n%s", got)
 	}
