@@ -74,11 +74,18 @@ func newBook(c *vw.Campaign, s *Settings) *book {
 	return &book{campaign: c, settings: s, entries: map[findingKey]*entryOf{}}
 }
 
+// leadFrom is the score from which statistics make a finding; what is less likely is in the scores only
+// (detection.md, bands). A broken rule is a finding whatever it weighs.
+const leadFrom = 300
+
 // add takes in a proposal.
 func (b *book) add(f *Found) {
 	key := findingKey{f.Typology, f.Subject.Kind, f.Subject.ID, f.Subject.With, f.Period}
 	e := b.entries[key]
 	isNew := e == nil
+	if _, hard := b.settings.Hard[f.Typology]; isNew && !hard && probability(f.LogOdds) < leadFrom {
+		return
+	}
 	if isNew {
 		e = &entryOf{redemptions: map[string]FoundRedemption{}, first: math.MaxInt64, logOdds: math.Inf(-1), fresh: true}
 		e.finding = vw.Finding{

@@ -201,7 +201,9 @@ func (d *pair) tell(v *Visit, s *seat, n, k int, mean, tail, llr float64) {
 		Evidence: d.evidence[start:len(d.evidence):len(d.evidence)], Peers: v.Category().String(),
 	}
 	v.Say(d.env, sig)
-	if llr < d.FindAt {
+	// Who stocks up for a shop of their own, or eats where they work, comes as often; but what they pay has
+	// nothing to do with the threshold.
+	if llr < d.FindAt || s.use.amount < 0 {
 		return
 	}
 	var found []FoundRedemption

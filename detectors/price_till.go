@@ -84,6 +84,9 @@ func (d *priceDetector) till(v *Visit, key uint64, it *priceItem, sku vw.Ref, fe
 // tillRun is the least run that is kept.
 const tillRun = 3
 
+// tillCommon is how many merchants may have raised an item for it to be the doing of one of them.
+const tillCommon = 3
+
 // accuseTills says which merchants no longer ask their earlier prices. The items of a receipt have one customer, so
 // that their evidence is averaged: a mean of e-values is one whatever they share.
 func accuseTills(ds []*priceDetector, t *Tick) {
@@ -100,10 +103,15 @@ func accuseTills(ds []*priceDetector, t *Tick) {
 	}
 	all := map[uint64]*shown{}
 	var list []*shown
+	// What several merchants ask more for has become dearer: that is the market and no merchant's doing.
+	risen := map[uint64]int{}
+	for _, d := range ds {
+		d.rises.Each(func(_ uint64, r *priceRise) { risen[r.sku]++ })
+	}
 	for _, d := range ds {
 		d.rises.Each(func(key uint64, r *priceRise) {
 			it := d.items.Find(key)
-			if it == nil || it.flags&priceLabelled != 0 || it.run < tillRun {
+			if it == nil || it.flags&priceLabelled != 0 || it.run < tillRun || risen[r.sku] > tillCommon {
 				return
 			}
 			s := all[r.merchant]

@@ -43,8 +43,8 @@ func TestTillTail(t *testing.T) {
 }
 
 // tillMarket lets customers of shops without shelf prices buy six items each; wholesale customers pay half. In some
-// shops prices rise by a quarter in the middle. It counts the leads.
-func tillMarket(t *testing.T, seed uint64, rise float64) (leads int) {
+// shops prices rise in the middle: of the same goods everywhere, or each shop has its own. It counts the leads.
+func tillMarket(t *testing.T, seed uint64, rise float64, own bool) (leads int) {
 	c := rulesCampaign()
 	got, _ := rulesDetector(t, "price", c)
 	d := got.(*priceDetector)
@@ -64,7 +64,11 @@ func tillMarket(t *testing.T, seed uint64, rise float64) (leads int) {
 				for i := range b.Lines {
 					s := r.IntN(skus)
 					fen := vw.Fen(float64(500+100*s) * list)
-					b.Lines[i] = vw.Line{SKU: vw.Ref{Text: vw.Text{Len: 4}, Key: uint64(s + 1)}, Quantity: 1, UnitFen: fen, Fen: fen}
+					key := uint64(s + 1)
+					if own {
+						key += uint64(skus * m)
+					}
+					b.Lines[i] = vw.Line{SKU: vw.Ref{Text: vw.Text{Len: 4}, Key: key}, Quantity: 1, UnitFen: fen, Fen: fen}
 				}
 				e := &vw.Event{Type: vw.RedemptionEvent, LineCount: 6, Merchant: vw.Ref{Text: vw.Text{Len: 4}, Key: uint64(m + 1)}, Customer: vw.Ref{Key: r.Uint64()}}
 				d.Visit(&Visit{Batch: b, Event: e, T: vw.Millis(day) * vw.Day, Day: day})
@@ -84,10 +88,14 @@ func tillMarket(t *testing.T, seed uint64, rise float64) (leads int) {
 }
 
 func TestReceiptsAloneAreALeadWhenNobodyPaysTheOldPrice(t *testing.T) {
-	honest, raised := 0, 0
+	honest, raised, everywhere := 0, 0, 0
 	for seed := range uint64(4) {
-		honest += tillMarket(t, seed, 1)
-		raised += tillMarket(t, seed, 2.5) // above both lists
+		honest += tillMarket(t, seed, 1, true)
+		raised += tillMarket(t, seed, 2.5, true) // above both lists
+		everywhere += tillMarket(t, seed, 2.5, false)
+	}
+	if everywhere != 0 {
+		t.Errorf("%d of 200 shops are leads because goods have become dearer everywhere", everywhere)
 	}
 	if honest > 6 { // 200 × 1 % = 2; 7 or more has probability 0.5 %
 		t.Errorf("%d of 200 honest shops with two price lists are leads", honest)

@@ -206,6 +206,7 @@ func (d *split) came(v *Visit, shop *splitShop, bin, others int) {
 	shop.over[bin]++
 	shop.come()
 	d.count.over[v.Event.VoucherType][bin]++
+	d.count.days++
 	k := &d.count.category[v.Category()]
 	k.first += shop.share()
 	o := trafficBin(others)
@@ -363,7 +364,7 @@ func (d *split) coached(shop *splitShop) float64 {
 // teach revises what the session has taught the nulls: its parts as far as they are honest, its amounts as
 // far as it is a split.
 func (d *split) teach(s *session, shop *splitShop, c vw.Category) {
-	honest := uint8(math.Round(whole * (1 - logistic(d.Prior+d.total(s)))))
+	honest := uint8(math.Round(whole * (1 - logistic(d.Prior+d.null.usual+d.total(s)))))
 	w := shop.share()
 	k := &d.count.category[c]
 	change := int32(honest) - int32(s.honest)
@@ -398,6 +399,7 @@ func (d *split) teach(s *session, shop *splitShop, c vw.Category) {
 		}
 	}
 	shop.splits -= change
+	d.count.splits -= int64(change)
 	s.honest = honest
 	if s.learned && 2*honest < whole {
 		s.learned = false
@@ -426,7 +428,7 @@ func receiptOf(id []byte) (r receipt) {
 
 // tell says what the session has come to, and raises the finding when it is likely enough.
 func (d *split) tell(v *Visit, s *session, shop *splitShop, c vw.Category) {
-	llr := d.total(s)
+	llr := d.null.usual + d.total(s)
 	if llr < 0.5 {
 		return
 	}

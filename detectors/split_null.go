@@ -70,6 +70,7 @@ type splitNull struct {
 	noGain    [vw.Categories]float64
 	context   [vw.Categories][trafficBins]float64
 	cut       float64 // log-odds that a repeat is part of a split that was cut to the threshold
+	usual     float64 // log-odds that a customer's day is a split, less those of the parameter
 }
 
 // splitCount are integers, so that slots add up in any order. Probabilities count in sixteenths (whole).
@@ -78,6 +79,8 @@ type splitNull struct {
 type splitCount struct {
 	over     [][overBins]int64 // by voucher type, first visits
 	category [vw.Categories]repeatCount
+	days     int64 // customers' days
+	splits   int64 // of these, splits, in sixteenths, by their probability
 	repeats  int64 // further parts of all sessions
 	close    int64 // of these, within 5 % of the threshold
 	expected int64 // and how many would be by the amounts of first visits, in 1/shopWeight
@@ -173,6 +176,17 @@ func newSplitNull(vouchers int) *splitNull {
 	return n
 }
 
+// usualDays are the customers' days for which the prior counts in the learned frequency of splits.
+const usualDays = 4000
+
+// learnUsual works out how much rarer splits are here than the prior says: where nobody splits, a forgotten item
+// that was paid to the fen is what it looks like. Never more often: fraud must not make itself usual.
+func (n *splitNull) learnUsual(prior float64) {
+	p := logistic(prior)
+	q := (usualDays*p + float64(n.splits)/whole) / (usualDays + float64(n.days))
+	n.usual = clip(math.Log(q/(1-q))-prior, -2.5, 0)
+}
+
 // derive works out the probabilities from the counts.
 func (n *splitNull) derive() {
 	for v := range n.over {
@@ -257,7 +271,8 @@ func (n *splitNull) amount(voucher, bin int, own, near, of float64, fixed float6
 }
 
 func learnSplit(peers []Detector, t *Tick) {
-	null := peers[0].(*split).null
+	first := peers[0].(*split)
+	null := first.null
 	for _, p := range peers {
 		d := p.(*split)
 		null.take(&d.count)
@@ -267,6 +282,7 @@ func learnSplit(peers []Detector, t *Tick) {
 		}
 	}
 	null.derive()
+	null.learnUsual(first.Prior)
 }
 
 // take adds what a slot counted, and empties its counts.
@@ -294,10 +310,12 @@ func (n *splitNull) take(c *splitCount) {
 		}
 		*from = repeatCount{}
 	}
+	n.days += c.days
+	n.splits += c.splits
 	n.repeats += c.repeats
 	n.close += c.close
 	n.expected += c.expected
-	c.repeats, c.close, c.expected = 0, 0, 0
+	c.days, c.splits, c.repeats, c.close, c.expected = 0, 0, 0, 0, 0
 }
 
 // fade halves the shops' counts every two weeks, so that a habit that changed is not held against anyone
