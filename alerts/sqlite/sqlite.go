@@ -48,12 +48,13 @@ CREATE TABLE deliveries (
 	state    TEXT    NOT NULL,
 	next_at  INTEGER NOT NULL,
 	digest   INTEGER NOT NULL,
+	head     INTEGER NOT NULL DEFAULT 0, -- the oldest of its line that is queued
 	kind     TEXT    NOT NULL,
 	case_id  TEXT    NOT NULL,
 	batch    TEXT    NOT NULL,
 	document TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX deliveries_queued  ON deliveries (channel, digest, seq) WHERE state = 'queued';
+CREATE INDEX deliveries_queued  ON deliveries (channel, digest, next_at) WHERE state = 'queued' AND head = 1;
 CREATE INDEX deliveries_line    ON deliveries (channel, line, seq) WHERE state = 'queued';
 CREATE INDEX deliveries_channel ON deliveries (channel, state, seq);
 CREATE INDEX deliveries_case    ON deliveries (case_id, seq);
@@ -188,6 +189,10 @@ func put(ctx context.Context, tx *sql.Tx, d *alerts.Delivery, conflict string) e
 		&stored, d.ID, d.Channel, d.Line, string(d.State), d.NextAt.UnixNano(), digest, string(d.Message.Kind), d.Message.Case, d.Batch); err != nil {
 		return err
 	}
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET head = (seq = (SELECT min(e.seq) FROM deliveries e WHERE e.channel = ?1 AND e.line = ?2 AND e.state = 'queued'))
+		WHERE channel = ?1 AND line = ?2 AND state = 'queued'`, d.Channel, d.Line); err != nil {
+		return err
+	}
 	for _, a := range d.Attempts {
 		if a.Thread != "" {
 			if _, err := tx.ExecContext(ctx, "INSERT INTO threads (channel, line, thread) VALUES (?, ?, ?) ON CONFLICT (channel, line) DO UPDATE SET thread = excluded.thread", d.Channel, d.Line, a.Thread); err != nil {
@@ -248,9 +253,8 @@ func (s *Store) deliveries(ctx context.Context, query string, args ...any) (all 
 }
 
 // heads are the oldest of each line of a channel, and nothing but digests while one waits.
-const heads = ` FROM deliveries d WHERE d.channel = ?1 AND d.state = 'queued'
-	AND d.digest = (SELECT max(e.digest) FROM deliveries e WHERE e.channel = ?1 AND e.state = 'queued')
-	AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.channel = ?1 AND e.line = d.line AND e.state = 'queued' AND e.seq < d.seq) `
+const heads = ` FROM deliveries d WHERE d.channel = ?1 AND d.state = 'queued' AND d.head = 1
+	AND d.digest = (SELECT max(e.digest) FROM deliveries e WHERE e.channel = ?1 AND e.state = 'queued' AND e.head = 1) `
 
 func (s *Store) Ready(ctx context.Context, channel string, now time.Time, limit int) ([]alerts.Delivery, time.Time, error) {
 	const op = "sqlite.Ready"
