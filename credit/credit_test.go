@@ -542,3 +542,8 @@ func TestSignaturesAreVerifiedByAnotherProgram(t *testing.T) {
 		t.Errorf("wrong keys: %v", err)
 	}
 }
+
+func TestSentInMemory(t *testing.T) {
+	s := credit.NewSent()
+	credittest.RunOutbox(t, func(*testing.T) credit.Outbox { return s })
+}
