@@ -177,7 +177,7 @@ func Seal(d *Dossier) ([]byte, alerts.Pack, error) {
 	if err != nil {
 		return nil, alerts.Pack{}, err
 	}
-	sha, sm := sums(data)
+	sha, sm := Sums(data)
 	return data, alerts.Pack{Number: d.Number, Version: d.Version, Case: d.Case.CaseID, Agency: m.Agency, Bytes: int64(len(data)), SHA256: sha, SM3: sm, Sealed: d.Sealed, By: d.By}, nil
 }
 

@@ -314,13 +314,13 @@ func TestAFlippedByteIsFound(t *testing.T) {
 	for i := 0; i < len(sealed); i += 997 { // anywhere in the zip, the register's sum finds it
 		flipped := bytes.Clone(sealed)
 		flipped[i] ^= 4
-		if sha, sm := sums(flipped); sha == mustSum(sealed) || sm == sm3Hex(sealed) {
+		if sha, sm := Sums(flipped); sha == mustSum(sealed) || sm == sm3Hex(sealed) {
 			t.Errorf("byte %d", i)
 		}
 	}
 }
 
-func mustSum(b []byte) string { s, _ := sums(b); return s }
+func mustSum(b []byte) string { s, _ := Sums(b); return s }
 
 func TestADossierSaysEverythingThatItLacks(t *testing.T) {
 	d := dossier(Referral)

@@ -63,7 +63,8 @@ func sm3Hex(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func sums(data []byte) (sha, sm string) {
+// Sums are the SHA-256 and the SM3 of some bytes, in hex.
+func Sums(data []byte) (sha, sm string) {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:]), sm3Hex(data)
 }
@@ -102,7 +103,7 @@ func pack(m *Manifest, files []File) ([]byte, error) {
 	var shas, sms bytes.Buffer
 	for _, f := range files {
 		f.Bytes = len(f.data)
-		f.SHA256, f.SM3 = sums(f.data)
+		f.SHA256, f.SM3 = Sums(f.data)
 		m.Files = append(m.Files, f)
 		fmt.Fprintf(&shas, "%s  %s\n", f.SHA256, f.Name)
 		fmt.Fprintf(&sms, "%s  %s\n", f.SM3, f.Name)
@@ -111,7 +112,7 @@ func pack(m *Manifest, files []File) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the manifest: %w", err)
 	}
-	sha, sm := sums(manifest)
+	sha, sm := Sums(manifest)
 	fmt.Fprintf(&shas, "%s  manifest.json\n", sha)
 	fmt.Fprintf(&sms, "%s  manifest.json\n", sm)
 	var out bytes.Buffer
@@ -146,7 +147,7 @@ func Verify(data []byte) (*Manifest, error) {
 			errs = append(errs, fmt.Errorf("%s: is missing", f.Name))
 			continue
 		}
-		if sha, sm := sums(got); sha != f.SHA256 || sm != f.SM3 || len(got) != f.Bytes {
+		if sha, sm := Sums(got); sha != f.SHA256 || sm != f.SM3 || len(got) != f.Bytes {
 			errs = append(errs, fmt.Errorf("%s: has been changed", f.Name))
 		}
 	}
@@ -159,7 +160,7 @@ func Verify(data []byte) (*Manifest, error) {
 	if err := text.Canonicalize(); err != nil || !bytes.Equal(text, files["manifest.json"]) {
 		errs = append(errs, errors.New("manifest.json: is not in canonical form"))
 	}
-	sha, sm := sums(files["manifest.json"])
+	sha, sm := Sums(files["manifest.json"])
 	if !bytes.Contains(files["SHA256SUMS"], []byte(sha+"  manifest.json\n")) || !bytes.Contains(files["SM3SUMS"], []byte(sm+"  manifest.json\n")) {
 		errs = append(errs, errors.New("manifest.json: does not fit its sums"))
 	}
