@@ -281,11 +281,11 @@ func (c *Courier) gather(ctx context.Context, name string, now time.Time) error 
 	if limit == 0 {
 		return nil
 	}
-	waiting, err := c.Ledger.Deliveries(ctx, Filter{Channel: name, State: Queued, Limit: mostDigested})
+	// The oldest of all, so that no case has an older message that is left behind.
+	waiting, err := c.Ledger.Deliveries(ctx, Filter{Channel: name, State: Queued, Limit: mostDigested, Oldest: true})
 	if err != nil {
 		return err
 	}
-	slices.Reverse(waiting) // oldest first
 	tried := map[string]bool{}
 	for i := range waiting {
 		if d := &waiting[i]; len(d.Attempts) > 0 || d.Message.Kind == Digest || d.Message.Kind == Trial || d.Message.Kind == Exercise || d.Message.Pack != "" {

@@ -254,6 +254,41 @@ func TestALimitIsKeptAndWhatIsTooMuchComesAsADigest(t *testing.T) {
 	}
 }
 
+func TestADigestTakesTheOldestSoThatEachCaseStaysInOrder(t *testing.T) {
+	r := newRound(t, ", per_minute: 3, digest_over: 3")
+	for n := range 8 { // 1,600 messages: more than one digest holds
+		for c := range 200 {
+			r.put(alertstest.Delivery("gx", fmt.Sprint("case-", c), n))
+		}
+	}
+	r.finish()
+	all, err := r.store.Deliveries(t.Context(), alerts.Filter{Limit: 10_000, Oldest: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]int{} // by key: which message it came in
+	for i, key := range r.place.keys() {
+		told[key] = i + 1
+	}
+	last := map[string]int{}
+	for _, d := range all {
+		if d.Message.Kind == alerts.Digest {
+			continue
+		}
+		in := told[d.ID]
+		if d.State == alerts.InDigest {
+			in = told[d.Into]
+		}
+		if in == 0 || in < last[d.Line] {
+			t.Fatalf("%s came in message %d, after one in %d", d.ID, in, last[d.Line])
+		}
+		last[d.Line] = in
+	}
+	if len(r.place.got) > 15 {
+		t.Errorf("%d messages", len(r.place.got))
+	}
+}
+
 func TestWhatMayHaveArrivedIsNotPutIntoADigest(t *testing.T) {
 	r := newRound(t, ", per_minute: 2, digest_over: 1")
 	r.put(alertstest.Delivery("gx", "a", 1), alertstest.Delivery("gx", "a", 2), alertstest.Delivery("gx", "b", 1))

@@ -153,7 +153,11 @@ func (m *Memory) Record(_ context.Context, ds []Delivery) error {
 func (m *Memory) Deliveries(_ context.Context, f Filter) (found []Delivery, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, d := range slices.Backward(m.order) {
+	order := slices.Clone(m.order)
+	if !f.Oldest {
+		slices.Reverse(order)
+	}
+	for _, d := range order {
 		if len(found) == cmp.Or(f.Limit, 100) {
 			break
 		}
@@ -168,7 +172,7 @@ func (m *Memory) Deliveries(_ context.Context, f Filter) (found []Delivery, err 
 
 func (f *Filter) chooses(d *Delivery) bool {
 	return (f.Channel == "" || f.Channel == d.Channel) && (f.State == "" || f.State == d.State) && (f.Case == "" || f.Case == d.Message.Case) &&
-		(f.Batch == "" || f.Batch == d.Batch) && (f.Kind == "" || f.Kind == d.Message.Kind) && (f.Before == 0 || d.Seq < f.Before)
+		(f.Batch == "" || f.Batch == d.Batch) && (f.Kind == "" || f.Kind == d.Message.Kind) && (f.Before == 0 || f.Oldest || d.Seq < f.Before)
 }
 
 func (m *Memory) Health(context.Context) ([]Health, error) {

@@ -135,6 +135,8 @@ type Filter struct {
 	Kind    Kind
 	Limit   int   // 0: 100
 	Before  int64 // Seq of the last one seen
+	// Oldest lists the oldest first; Before is not looked at then.
+	Oldest bool
 }
 
 // Health is how a channel does.

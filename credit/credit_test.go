@@ -456,11 +456,12 @@ func TestRulesAreDatedAndStrict(t *testing.T) {
 }
 
 func TestSignaturesAreVerifiedByAnotherProgram(t *testing.T) {
-	s, ed, sm, err := credit.GenerateSigner("gaoping-2022", rand.Reader)
+	_, ed, sm, err := credit.GenerateSigner("gaoping-2022", rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err = credit.NewSigner("gaoping-2022", ed, sm); err != nil {
+	s, err := credit.NewSigner("gaoping-2022", ed, sm)
+	if err != nil {
 		t.Fatal(err)
 	}
 	message, err := credit.Canonical(map[string]any{"名称": "高平市老王面馆", "b": 1.0, "a": []int{3, 2}})

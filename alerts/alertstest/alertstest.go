@@ -174,6 +174,7 @@ func lists(t *testing.T, s Store) {
 		{"all", alerts.Filter{}, []string{"c-case-0-4", "c-case-1-3", "c-case-0-2", "c-case-1-1", "c-case-0-0"}},
 		{"a page", alerts.Filter{Limit: 2}, []string{"c-case-0-4", "c-case-1-3"}},
 		{"the next page", alerts.Filter{Limit: 2, Before: 4}, []string{"c-case-0-2", "c-case-1-1"}},
+		{"the oldest first", alerts.Filter{Limit: 2, Oldest: true}, []string{"c-case-0-0", "c-case-1-1"}},
 		{"a case", alerts.Filter{Case: "case-1"}, []string{"c-case-1-3", "c-case-1-1"}},
 		{"dead letters", alerts.Filter{State: alerts.Dead}, []string{"c-case-1-3"}},
 		{"a batch", alerts.Filter{Batch: "drill-1"}, []string{"c-case-1-3"}},

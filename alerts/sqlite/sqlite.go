@@ -277,10 +277,13 @@ func (s *Store) Deliveries(ctx context.Context, f alerts.Filter) ([]alerts.Deliv
 			where, args = append(where, column+" = ?"), append(args, value)
 		}
 	}
-	if f.Before > 0 {
+	order := "DESC"
+	if f.Oldest {
+		order = "ASC"
+	} else if f.Before > 0 {
 		where, args = append(where, "seq < ?"), append(args, f.Before)
 	}
-	found, err := s.deliveries(ctx, "SELECT document, seq, '' FROM deliveries WHERE "+strings.Join(where, " AND ")+" ORDER BY seq DESC LIMIT ?", append(args, cmp.Or(f.Limit, 100))...)
+	found, err := s.deliveries(ctx, "SELECT document, seq, '' FROM deliveries WHERE "+strings.Join(where, " AND ")+" ORDER BY seq "+order+" LIMIT ?", append(args, cmp.Or(f.Limit, 100))...)
 	return found, sqlitefile.Explain("sqlite.Deliveries", err)
 }
 
