@@ -445,3 +445,12 @@ func TestADeathBetweenAnyTwoWritesOfTheRouterChangesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWasDueWhileTheProcessWasDownWaitsForTheOffice(t *testing.T) {
+	d := newDesk(t, small)
+	d.now = at(t, "2022-09-23 17:50:00") // Friday
+	d.take(alert("c", 1, func(a *alerts.Alert) { a.SubsidyFen = 5000_00 }))
+	d.now = at(t, "2022-09-24 12:00:00") // nobody was there at 17:50:30
+	d.restart()
+	d.want("2022-09-26 09:00:00", "26 08:30:00 cz news c")
+}

@@ -16,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf16"
 
+	"codeberg.org/go-pdf/fpdf"
 	"github.com/google/go-cmp/cmp"
 
 	vw "voucherwatch"
@@ -382,5 +383,36 @@ func TestLinesBreakWhereTheyMay(t *testing.T) {
 		if got := mayBreak(tt.before, tt.after); got != tt.want {
 			t.Errorf("between %c and %c: %v", tt.before, tt.after, got)
 		}
+	}
+}
+
+func TestNoLineBeginsOrEndsAsItMayNot(t *testing.T) {
+	f, err := face()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := fpdf.New("P", "mm", "A4", "")
+	p.AddUTF8FontFromBytes("hei", "", f.ttf)
+	p.AddPage()
+	p.SetFont("hei", "", body)
+	s := &setter{p: p, f: f}
+	const text = "涉及核销 51 笔、补贴 ¥18,400.50（按“优惠金额”计，不是订单金额）；核销编号 r00000abc046，终端 hospitality-200-40，依据《财政违法行为处罚处分条例》第十四条。"
+	for w := 45.0; w < 120; w += 0.5 { // narrower, the longest word alone fills a line
+		lines := s.wrap(text, w)
+		if got, want := squeeze(strings.Join(lines, "")), squeeze(text); got != want {
+			t.Fatalf("at %v mm: %q", w, got)
+		}
+		for i, l := range lines {
+			r := []rune(l)
+			if p.GetStringWidth(l) > w+0.01 {
+				t.Fatalf("at %v mm: %q is too long", w, l)
+			}
+			if i > 0 && strings.ContainsRune(noStart, r[0]) || i < len(lines)-1 && strings.ContainsRune(noEnd, r[len(r)-1]) {
+				t.Fatalf("at %v mm: line %q of %q", w, l, lines)
+			}
+		}
+	}
+	if lines := s.wrap(strings.Repeat("x", 200), 30); len(lines) < 4 { // a word that is too long alone is cut
+		t.Errorf("%q", lines)
 	}
 }

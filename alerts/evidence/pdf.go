@@ -255,7 +255,7 @@ func mayBreak(before, after rune) bool {
 		return false
 	}
 	word := func(r rune) bool {
-		return r < 0x2000 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_/@#&+=¥$", r))
+		return r < 0x2000 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_/@#&+=¥$.,", r))
 	}
 	return !word(before) || !word(after)
 }

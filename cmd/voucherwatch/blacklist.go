@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"voucherwatch/credit"
+	"voucherwatch/credit/push"
 	"voucherwatch/credit/table"
 	"voucherwatch/internal/app"
 
@@ -122,6 +123,70 @@ func blacklistRejected() command {
 			}
 			_, err = fmt.Fprintf(s.out, "共 %d 行 (%d rows)\n", len(got), len(got))
 			return err
+		}
+	}}
+}
+
+// platform registers the flags of commands that talk to a platform.
+func platform(f *flag.FlagSet) (store, partners, name *string) {
+	return f.String("store", "", "`FILE` of entries, credit.db of serve"), f.String("partners", "", "`FILE` of clients and platforms"), f.String("platform", "", "`NAME` of the platform in that file")
+}
+
+func blacklistPush() command {
+	return command{"blacklist push", "--store FILE --partners FILE --platform NAME", "send to a platform what is due, and say what it has not confirmed", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
+		store, partners, name := platform(f)
+		return func(ctx context.Context, args []string, s streams) error {
+			if err := none(args); err != nil {
+				return err
+			}
+			return app.WithPusher(ctx, *store, *partners, *name, time.Now, func(p *push.Pusher) error {
+				next, err := p.Push(ctx)
+				if err != nil {
+					return err
+				}
+				late, err := p.Late(ctx)
+				if err != nil {
+					return err
+				}
+				for _, t := range late {
+					fmt.Fprintf(s.out, "超期 late  %s  应于 %s 前告知 due by\n", t.Entry, t.TellBy.Format(time.DateTime))
+				}
+				if next.IsZero() {
+					_, err = fmt.Fprintln(s.out, "全部已确认，或已被退回。 Everything is confirmed or rejected.")
+					return err
+				}
+				_, err = fmt.Fprintf(s.out, "尚有未确认的，%s 再试。 Something is not confirmed; try again then.\n", next.Local().Format(time.DateTime))
+				return err
+			})
+		}
+	}}
+}
+
+func blacklistReconcile() command {
+	return command{"blacklist reconcile", "--store FILE --partners FILE --platform NAME", "compare what a platform should have with what it says it has", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
+		store, partners, name := platform(f)
+		return func(ctx context.Context, args []string, s streams) error {
+			if err := none(args); err != nil {
+				return err
+			}
+			return app.WithPusher(ctx, *store, *partners, *name, time.Now, func(p *push.Pusher) error {
+				diff, err := p.Reconcile(ctx)
+				if err != nil {
+					return err
+				}
+				for _, d := range diff {
+					late := ""
+					if d.Late {
+						late = "  超期 late"
+					}
+					fmt.Fprintf(s.out, "%-8s %s  本方 ours %d  对方 theirs %d  %s%s\n", d.Kind, d.Entry, d.Ours, d.Theirs, d.State, late)
+				}
+				if len(diff) > 0 {
+					return &vw.Error{Op: "main.reconcile", Code: vw.Conflict, Hint: "push what is missing; ask the platform about what is extra or changed", Err: fmt.Errorf("%d differences", len(diff))}
+				}
+				_, err = fmt.Fprintln(s.out, "双方一致。 Both agree.")
+				return err
+			})
 		}
 	}}
 }

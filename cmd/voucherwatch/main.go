@@ -51,7 +51,7 @@ func main() {
 
 // commands are all of them, in the order of the help.
 func commands() []command {
-	return []command{demo(), replay(), serve(), simulateCommand(), caseList(), caseShow(), campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(), alertsRouteTest(), alertsChannels(), alertsChannelsTest(), alertsDrill(), alertsDeliveries(), blacklistCheck(), blacklistList(), blacklistTable(), blacklistRejected(), logSalvage(), version()}
+	return []command{demo(), replay(), serve(), simulateCommand(), caseList(), caseShow(), campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(), alertsRouteTest(), alertsChannels(), alertsChannelsTest(), alertsDrill(), alertsDeliveries(), blacklistCheck(), blacklistList(), blacklistTable(), blacklistRejected(), blacklistPush(), blacklistReconcile(), logSalvage(), version()}
 }
 
 // usageError is a wrong use of the command line.
