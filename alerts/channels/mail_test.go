@@ -194,12 +194,15 @@ func TestWhatAMailServerSaysIsRead(t *testing.T) {
 
 func TestAMailIsNeverSentInTheClear(t *testing.T) {
 	o, settings := postOffice(t, false)
-	c, err := open(t, "mail", settings, nil, "", Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Send(t.Context(), message()); vw.CodeOf(err) != vw.Unavailable || len(o.got)+len(o.users) != 0 {
-		t.Errorf("%v; %d mails, %d logins in the clear", err, len(o.got), len(o.users))
+	var c alerts.Channel
+	var err error
+	for _, login := range []string{"user: watch, password: env:SECRET, ", ""} {
+		if c, err = open(t, "mail", strings.Replace(settings, "user: watch, password: env:SECRET, ", login, 1), nil, "", Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Send(t.Context(), message()); vw.CodeOf(err) != vw.Unavailable || len(o.got)+len(o.users) != 0 {
+			t.Errorf("%v; %d mails, %d logins in the clear", err, len(o.got), len(o.users))
+		}
 	}
 	dark, settings := postOffice(t, true)
 	cut := strings.Index(settings, ", ca_file")
