@@ -67,6 +67,7 @@ type lane struct {
 	resume time.Time   // not before
 	sent   []time.Time // of the last minute, for the vendor's limit
 	failed int         // in a row
+	known  bool        // sent holds what a courier before this one sent
 }
 
 // NewCourier checks the options; a channel of the policy that is missing is vw.Invalid.
@@ -123,6 +124,9 @@ func (c *Courier) Drain(ctx context.Context) (next time.Time, err error) {
 }
 
 func (c *Courier) drain(ctx context.Context, name string) (time.Time, error) {
+	if err := c.recall(ctx, name); err != nil {
+		return time.Time{}, err
+	}
 	for ctx.Err() == nil {
 		now := c.Now()
 		room, resume := c.room(name, now)
@@ -153,6 +157,31 @@ func (c *Courier) drain(ctx context.Context, name string) (time.Time, error) {
 	return time.Time{}, nil
 }
 
+// recall counts what was sent in the minute before this courier began: the vendor does.
+func (c *Courier) recall(ctx context.Context, name string) error {
+	limit := c.Policy.Channels[name].PerMinute
+	l := c.lanes[name]
+	if limit == 0 || l.known {
+		return nil
+	}
+	last, err := c.Ledger.Deliveries(ctx, Filter{Channel: name, Limit: 10 * limit})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range last {
+		for _, a := range last[i].Attempts {
+			if a.Who == "" && a.At.After(c.Now().Add(-time.Minute)) {
+				l.sent = append(l.sent, a.At)
+			}
+		}
+	}
+	slices.SortFunc(l.sent, time.Time.Compare)
+	l.known = true
+	return nil
+}
+
 // room is how many messages the channel takes now, and when it takes more.
 func (c *Courier) room(name string, now time.Time) (int, time.Time) {
 	c.mu.Lock()
@@ -169,7 +198,7 @@ func (c *Courier) room(name string, now time.Time) (int, time.Time) {
 	if n := limit - len(l.sent); n > 0 {
 		return n, time.Time{}
 	}
-	return 0, l.sent[0].Add(time.Minute)
+	return 0, l.sent[len(l.sent)-limit].Add(time.Minute)
 }
 
 // attempt sends one delivery and writes into it how that went.

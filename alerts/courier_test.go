@@ -254,6 +254,25 @@ func TestALimitIsKeptAndWhatIsTooMuchComesAsADigest(t *testing.T) {
 	}
 }
 
+func TestALimitIsKeptOverARestart(t *testing.T) {
+	r := newRound(t, ", per_minute: 3")
+	for i := range 5 {
+		r.put(alertstest.Delivery("gx", fmt.Sprint("case-", i), 1))
+	}
+	if wait := r.drain(); wait != time.Minute || len(r.place.got) != 3 {
+		t.Fatalf("%d sent, the next in %v", len(r.place.got), wait)
+	}
+	r.now = r.now.Add(20 * time.Second)
+	c, err := alerts.NewCourier(r.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := c.Drain(t.Context())
+	if err != nil || len(r.place.got) != 3 || next.Sub(r.now) != 40*time.Second {
+		t.Errorf("after the restart %d sent, next in %v, %v", len(r.place.got), next.Sub(r.now), err)
+	}
+}
+
 func TestADigestTakesTheOldestSoThatEachCaseStaysInOrder(t *testing.T) {
 	r := newRound(t, ", per_minute: 3, digest_over: 3")
 	for n := range 8 { // 1,600 messages: more than one digest holds

@@ -65,6 +65,14 @@ type Outbox interface {
 	Due(ctx context.Context, platform string, state Sending, now time.Time, limit int) ([]Transmission, error)
 }
 
+// Pull is the receipt of a pull: a client has a list as it stood after write AsOf.
+type Pull struct {
+	Client string
+	Tier   Tier
+	AsOf   int64
+	At     time.Time
+}
+
 // Before orders transmissions: removals first, by their deadline, then by entry.
 func (t *Transmission) Before(o *Transmission) int {
 	rank := func(t *Transmission) int {

@@ -416,3 +416,35 @@ func TestNoLineBeginsOrEndsAsItMayNot(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 }
+
+func TestARowThatIsTallerThanAPageGoesOn(t *testing.T) {
+	doc := &Document{Title: "题", Date: time.Unix(0, 0), Blocks: []Block{&Table{Head: []string{"事项"}, Widths: []float64{1}, Rows: [][]string{{strings.Repeat("到店核查，后厨单据与核销笔数不符。", 300)}}}}}
+	pdf, err := PDF(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(model(t, doc), pdfText(t, pdf)); diff != "" {
+		t.Errorf("text (-model +pdf):\n%s", diff)
+	}
+	low := 0.0
+	for _, m := range regexp.MustCompile(`BT [0-9.]+ (-?[0-9.]+) Td`).FindAllSubmatch(streams(pdf), -1) {
+		var y float64
+		if _, err := fmt.Sscan(string(m[1]), &y); err != nil {
+			t.Fatal(err)
+		}
+		low = min(low, y)
+	}
+	if pages := bytes.Count(pdf, []byte("/Type /Page\n")); low < 0 || pages < 2 {
+		t.Errorf("%d pages, lowest line at %v points", pages, low)
+	}
+}
+
+func streams(pdf []byte) (all []byte) {
+	for _, part := range bytes.Split(pdf, []byte("stream\n"))[1:] {
+		if z, err := zlib.NewReader(bytes.NewReader(part)); err == nil {
+			content, _ := io.ReadAll(z)
+			all = append(all, content...)
+		}
+	}
+	return all
+}

@@ -164,12 +164,9 @@ func (s *setter) table(t *Table) {
 	for _, w := range t.Widths {
 		sum += w
 	}
-	row := func(cells []string, head bool) {
-		var wrapped [][]string
+	draw := func(wrapped [][]string, head bool) {
 		most := 1
-		for i, c := range cells {
-			lines := s.wrap(s.f.printable(c), width*t.Widths[i]/sum-2*pad)
-			wrapped = append(wrapped, lines)
+		for _, lines := range wrapped {
 			most = max(most, len(lines))
 		}
 		s.room(float64(most)*h + 2*pad)
@@ -191,6 +188,21 @@ func (s *setter) table(t *Table) {
 			x += w
 		}
 		s.y += float64(most)*h + 2*pad
+	}
+	row := func(cells []string, head bool) {
+		const tallest = 50 // lines: what fits on a page
+		wrapped, most := make([][]string, len(cells)), 0
+		for i, c := range cells {
+			wrapped[i] = s.wrap(s.f.printable(c), width*t.Widths[i]/sum-2*pad)
+			most = max(most, len(wrapped[i]))
+		}
+		for from := 0; from < most; from += tallest { // a row that is taller goes on on the next page
+			piece := make([][]string, len(wrapped))
+			for i, lines := range wrapped {
+				piece[i] = lines[min(from, len(lines)):min(from+tallest, len(lines))]
+			}
+			draw(piece, head)
+		}
 	}
 	row(t.Head, true)
 	for _, r := range t.Rows {

@@ -17,6 +17,7 @@ package feed
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -52,8 +53,9 @@ type Options struct {
 	Store   credit.Store
 	Clients []Client
 	Now     func() time.Time
-	// Pulled, if set, is told of every page that was given: the receipt of a pull.
-	Pulled func(client string, tier credit.Tier, asOf int64, rows int)
+	// Pulled, if set, is told of every pull that came to its last page: the receipt of a pull. Its error is
+	// the client's, who then asks again.
+	Pulled func(ctx context.Context, p credit.Pull) error
 }
 
 // Handler serves the feed. It is safe for concurrent use.
@@ -222,8 +224,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for i := range page {
 		a.Rows = append(a.Rows, credit.RowOf(&page[i].Entry))
 	}
-	if h.Pulled != nil {
-		h.Pulled(c.Name, p.tier, p.asOf, len(a.Rows))
+	if h.Pulled != nil && a.Next == "" {
+		if err := h.Pulled(r.Context(), credit.Pull{Client: c.Name, Tier: p.tier, AsOf: p.asOf, At: h.Now().UTC()}); err != nil {
+			refuse(w, http.StatusServiceUnavailable, "unavailable", "the pull cannot be recorded; try again")
+			return
+		}
 	}
 	if asCSV {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")

@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"io"
 	"math/big"
 	"net/http"
@@ -301,11 +303,14 @@ func TestCSVIsReadBySpreadsheets(t *testing.T) {
 
 func TestARateIsHeldByClient(t *testing.T) {
 	now := credittest.Now
-	pulled := 0
+	var pulled []credit.Pull
 	h := newFeed(t, small(t), func(o *feed.Options) {
 		o.Clients[0].PerMinute = 2
 		o.Now = func() time.Time { return now }
-		o.Pulled = func(client string, tier credit.Tier, asOf int64, rows int) { pulled += rows }
+		o.Pulled = func(_ context.Context, p credit.Pull) error {
+			pulled = append(pulled, p)
+			return nil
+		}
 	})
 	codes := func(n int) (all []int) {
 		for range n {
@@ -327,8 +332,22 @@ func TestARateIsHeldByClient(t *testing.T) {
 	if diff := cmp.Diff([]int{200, 429}, codes(2)); diff != "" {
 		t.Error(diff)
 	}
-	if pulled != 12 {
-		t.Errorf("%d rows are on record as pulled, want 12", pulled)
+	if len(pulled) != 4 || pulled[2] != (credit.Pull{Client: "unionpay", Tier: credit.Exclusion, AsOf: 6, At: credittest.Now.UTC()}) {
+		t.Errorf("on record as pulled: %+v", pulled)
+	}
+	if _, a := get(t, newFeed(t, small(t), func(o *feed.Options) {
+		o.Pulled = func(context.Context, credit.Pull) error {
+			t.Error("a pull is on record before its last page")
+			return nil
+		}
+	}), "tier=credit_record&limit=1"); a.Next == "" {
+		t.Error("one page")
+	}
+	w, _ := get(t, newFeed(t, small(t), func(o *feed.Options) {
+		o.Pulled = func(context.Context, credit.Pull) error { return errors.New("disk full") }
+	}), "tier=credit_record")
+	if w.Code != 503 || strings.Contains(w.Body.String(), "disk") || strings.Contains(w.Body.String(), "rows") {
+		t.Errorf("a pull that cannot be recorded: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -94,3 +94,34 @@ func (s *Store) Due(ctx context.Context, platform string, state credit.Sending, 
 	slices.SortFunc(all, func(a, b credit.Transmission) int { return a.Before(&b) })
 	return all[:min(limit, len(all))], nil
 }
+
+// Pulled records the receipt of a pull. An older one than the last changes nothing: a client that has seen
+// a later state is not behind.
+func (s *Store) Pulled(ctx context.Context, p credit.Pull) error {
+	return s.file.InTx(ctx, "sqlite.Pulled", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO pulls (client, tier, as_of, at) VALUES (?, ?, ?, ?)
+			ON CONFLICT (client, tier) DO UPDATE SET as_of = excluded.as_of, at = excluded.at WHERE excluded.as_of >= pulls.as_of`, p.Client, string(p.Tier), p.AsOf, p.At.UnixNano())
+		return err
+	})
+}
+
+// Pulls are the last receipts, by client and list: a client whose AsOf is before a revocation's write does
+// not know of it yet.
+func (s *Store) Pulls(ctx context.Context) (all []credit.Pull, err error) {
+	const op = "sqlite.Pulls"
+	rows, err := s.file.Read.QueryContext(ctx, "SELECT client, tier, as_of, at FROM pulls ORDER BY client, tier")
+	if err != nil {
+		return nil, sqlitefile.Explain(op, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var p credit.Pull
+		var at int64
+		if err := rows.Scan(&p.Client, &p.Tier, &p.AsOf, &at); err != nil {
+			return nil, sqlitefile.Explain(op, err)
+		}
+		p.At = time.Unix(0, at).UTC()
+		all = append(all, p)
+	}
+	return all, sqlitefile.Explain(op, rows.Err())
+}

@@ -39,6 +39,13 @@ CREATE TABLE transmissions (
 	PRIMARY KEY (platform, entry_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX transmissions_due ON transmissions (platform, state, next_at);
+CREATE TABLE pulls (
+	client TEXT    NOT NULL,
+	tier   TEXT    NOT NULL,
+	as_of  INTEGER NOT NULL,
+	at     INTEGER NOT NULL,
+	PRIMARY KEY (client, tier)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE cursors (
 	platform TEXT    NOT NULL PRIMARY KEY,
 	seq      INTEGER NOT NULL

@@ -179,3 +179,42 @@ func TestAnExclusionTakesEffectInTheStreamAtOnce(t *testing.T) {
 		t.Errorf("another merchant's row: %v", err)
 	}
 }
+
+func TestTheAgenciesHearOfAListing(t *testing.T) {
+	p, _, err := LoadRouting("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := func(e credit.Entry) credit.Entry {
+		e.State, e.Revision, e.Ended = credit.Revoked, 2, &credit.Ending{TellBy: credittest.Now}
+		return e
+	}
+	disputed := credittest.Entry(credit.Record, 1)
+	disputed.Objections = []credit.Objection{{ID: "o1"}}
+	for _, tt := range []struct {
+		name  string
+		entry credit.Entry
+		want  alerts.What
+		told  string
+	}{
+		{"an exclusion", credittest.Entry(credit.Exclusion, 1), alerts.Excluded, "gx"},
+		{"a record", credittest.Entry(credit.Record, 1), alerts.Listed, "gx fg"},
+		{"its end", ended(credittest.Entry(credit.Record, 1)), alerts.Withdrawn, "gx fg"},
+		{"an objection", disputed, alerts.Appealed, "gx"},
+	} {
+		a := ListingAlert(&tt.entry, 1, credittest.Now)
+		plan, err := p.Explain(a, credittest.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		for _, b := range plan.Branches {
+			for _, c := range b.Contacts {
+				told = append(told, c.Receiver)
+			}
+		}
+		if a.What != tt.want || strings.Join(told, " ") != tt.told {
+			t.Errorf("%s: %s to %v, want %s to %s", tt.name, a.What, told, tt.want, tt.told)
+		}
+	}
+}

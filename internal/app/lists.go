@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"voucherwatch/alerts"
 	"voucherwatch/credit"
 	creditstore "voucherwatch/credit/sqlite"
 
@@ -123,4 +124,26 @@ func ExclusionEvent(registry []byte, e *credit.Entry, at time.Time) ([]byte, err
 		return nil, &vw.Error{Op: op, Code: vw.Invalid, Err: err}
 	}
 	return []byte(strings.TrimSpace(string(out))), nil
+}
+
+// ListingAlert is the news of an entry's newest version for the agencies: that it was made, has ended, or is
+// disputed. Sequence is the caller's, among the alerts of the case.
+func ListingAlert(e *credit.Entry, sequence int, at time.Time) alerts.Alert {
+	what := alerts.Excluded
+	switch {
+	case e.State != credit.InForce:
+		what = alerts.Withdrawn
+	case e.Disputed():
+		what = alerts.Appealed
+	case e.Tier == credit.Record:
+		what = alerts.Listed
+	}
+	a := alerts.Alert{
+		ID: alerts.NewID(e.Case, what, fmt.Sprintf("%s %d", e.ID, e.Revision)), Case: e.Case, Sequence: sequence, What: what, At: at,
+		Agencies: []string{"GX", "FG"}, Severity: "medium", MerchantID: e.Party.MerchantID, Merchant: e.Party.Name,
+	}
+	if e.Ended != nil {
+		a.DueAt = e.Ended.TellBy
+	}
+	return a
 }

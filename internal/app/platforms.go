@@ -88,13 +88,14 @@ func loadPartners(path string) (*partners, error) {
 	return p, nil
 }
 
-// NewFeed makes the pull feed of the clients in a file; mount it at GET /v1/blacklist.
-func NewFeed(path string, store credit.Store, now func() time.Time) (*feed.Handler, error) {
+// NewFeed makes the pull feed of the clients in a file; mount it at GET /v1/blacklist. Receipts of pulls are kept in the
+// store.
+func NewFeed(path string, store *creditstore.Store, now func() time.Time) (*feed.Handler, error) {
 	p, err := loadPartners(path)
 	if err != nil {
 		return nil, err
 	}
-	o := feed.Options{Store: store, Now: now}
+	o := feed.Options{Store: store, Now: now, Pulled: store.Pulled}
 	for _, c := range p.Clients {
 		client := feed.Client{Name: c.Name, Subject: c.Subject, PerMinute: c.PerMinute}
 		if c.Token != "" {
