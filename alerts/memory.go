@@ -208,6 +208,9 @@ func (h *Health) Add(d *Delivery) {
 		h.Sent++
 	}
 	for _, a := range d.Attempts {
+		if a.Who != "" { // somebody's wish, not an attempt
+			continue
+		}
 		if a.OK && d.Message.Kind == Exercise && a.At.After(h.LastDrill) {
 			h.LastDrill = a.At
 		}

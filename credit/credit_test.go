@@ -548,3 +548,18 @@ func TestSentInMemory(t *testing.T) {
 	s := credit.NewSent()
 	credittest.RunOutbox(t, func(*testing.T) credit.Outbox { return s })
 }
+
+func FuzzUSCC(f *testing.F) {
+	for _, s := range []string{"914403001922038216", "９１３３０２０３６７４７３７２４４Ｗ", "9144O3001922038216", "", "\xff", "91440300192203821\u3000"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		u := credit.ParseUSCC(s)
+		if again := credit.ParseUSCC(u.Code); again != u {
+			t.Errorf("%q reads %+v, and its code %+v", s, u, again)
+		}
+		if u.Check && (!u.Form || len(u.Code) != 18) || u.Suggestion != "" && !credit.ParseUSCC(u.Suggestion).Check {
+			t.Errorf("%q: %+v", s, u)
+		}
+	})
+}

@@ -191,7 +191,7 @@ func health(t *testing.T, s Store) {
 	sent, dead, queued, drill := Delivery("c", "a", 1), Delivery("c", "b", 2), Delivery("c", "d", 3), Delivery("c", "e", 4)
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
 	sent.State, sent.Attempts = alerts.Sent, []alerts.Attempt{{At: at(5), Code: "ok", OK: true, LatencyMS: 1000}}
-	dead.State, dead.Attempts = alerts.Dead, []alerts.Attempt{{At: at(7), Code: "310000", LatencyMS: 2000}}
+	dead.State, dead.Attempts = alerts.Dead, []alerts.Attempt{{At: at(7), Code: "310000", LatencyMS: 2000}, {At: at(9), Code: "resend", Who: "张三"}}
 	drill.State, drill.Message.Kind, drill.Attempts = alerts.Sent, alerts.Exercise, []alerts.Attempt{{At: at(6), Code: "ok", OK: true}}
 	must(t, s.Record(t.Context(), []alerts.Delivery{sent, dead, queued, drill, Delivery("b", "a", 1)}))
 	got, err := s.Health(t.Context())

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -268,6 +269,9 @@ func mask(token string) string {
 	return token[:4] + "****" + token[len(token)-2:]
 }
 
+// mostBytes is how large a file of a pack may be.
+const mostBytes = 1 << 30
+
 // Unpack reads the files of a pack, by name.
 func Unpack(data []byte) (map[string][]byte, error) {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
@@ -281,7 +285,10 @@ func Unpack(data []byte) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
 		var b bytes.Buffer
-		_, err = b.ReadFrom(r)
+		n, err := b.ReadFrom(io.LimitReader(r, mostBytes+1))
+		if err == nil && n > mostBytes {
+			err = errors.New("is larger than any pack's file")
+		}
 		if err = errors.Join(err, r.Close()); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}

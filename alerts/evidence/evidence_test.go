@@ -448,3 +448,18 @@ func streams(pdf []byte) (all []byte) {
 	}
 	return all
 }
+
+func FuzzVerify(f *testing.F) {
+	sealed, _, err := Seal(dossier(Notice))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sealed)
+	f.Add([]byte("PK"))
+	f.Add(sealed[:len(sealed)/2])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if m, err := Verify(data); err == nil && (m.Number == "" || m.Chain.Head == "") {
+			t.Errorf("taken: %+v", m)
+		}
+	})
+}

@@ -52,8 +52,13 @@ CREATE TABLE deliveries (
 	kind     TEXT    NOT NULL,
 	case_id  TEXT    NOT NULL,
 	batch    TEXT    NOT NULL,
+	made     INTEGER NOT NULL,
+	sent     INTEGER NOT NULL, -- the last attempt that succeeded, 0: none
+	failed   INTEGER NOT NULL, -- the last one that did not
 	document TEXT    NOT NULL
 ) STRICT;
+CREATE INDEX deliveries_sent    ON deliveries (channel, sent);
+CREATE INDEX deliveries_failed  ON deliveries (channel, failed);
 CREATE INDEX deliveries_queued  ON deliveries (channel, digest, next_at) WHERE state = 'queued' AND head = 1;
 CREATE INDEX deliveries_line    ON deliveries (channel, line, seq) WHERE state = 'queued';
 CREATE INDEX deliveries_channel ON deliveries (channel, state, seq);
@@ -185,8 +190,19 @@ func put(ctx context.Context, tx *sql.Tx, d *alerts.Delivery, conflict string) e
 	}
 	stored := *d
 	stored.Seq, stored.Message.Thread = 0, "" // both have columns of their own
-	if err := insert(ctx, tx, "INSERT INTO deliveries (document, id, channel, line, state, next_at, digest, kind, case_id, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "+conflict,
-		&stored, d.ID, d.Channel, d.Line, string(d.State), d.NextAt.UnixNano(), digest, string(d.Message.Kind), d.Message.Case, d.Batch); err != nil {
+	var sent, failed int64
+	for _, a := range d.Attempts {
+		if a.Who != "" { // somebody's wish, not an attempt
+			continue
+		}
+		if a.OK {
+			sent = max(sent, a.At.UnixNano())
+		} else {
+			failed = max(failed, a.At.UnixNano())
+		}
+	}
+	if err := insert(ctx, tx, "INSERT INTO deliveries (document, id, channel, line, state, next_at, digest, kind, case_id, batch, made, sent, failed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "+conflict,
+		&stored, d.ID, d.Channel, d.Line, string(d.State), d.NextAt.UnixNano(), digest, string(d.Message.Kind), d.Message.Case, d.Batch, d.Made.UnixNano(), sent, failed); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET head = (seq = (SELECT min(e.seq) FROM deliveries e WHERE e.channel = ?1 AND e.line = ?2 AND e.state = 'queued'))
@@ -206,7 +222,7 @@ func put(ctx context.Context, tx *sql.Tx, d *alerts.Delivery, conflict string) e
 func (s *Store) Record(ctx context.Context, ds []alerts.Delivery) error {
 	return s.file.InTx(ctx, "sqlite.Record", func(tx *sql.Tx) error {
 		for i := range ds {
-			if err := put(ctx, tx, &ds[i], "ON CONFLICT (id) DO UPDATE SET state = excluded.state, next_at = excluded.next_at, document = excluded.document"); err != nil {
+			if err := put(ctx, tx, &ds[i], "ON CONFLICT (id) DO UPDATE SET state = excluded.state, next_at = excluded.next_at, sent = excluded.sent, failed = excluded.failed, document = excluded.document"); err != nil {
 				return err
 			}
 		}
@@ -288,26 +304,52 @@ func (s *Store) Deliveries(ctx context.Context, f alerts.Filter) ([]alerts.Deliv
 }
 
 func (s *Store) Health(ctx context.Context) (all []alerts.Health, err error) {
-	rows, err := s.file.Read.QueryContext(ctx, "SELECT document FROM deliveries ORDER BY channel, seq")
+	const op = "sqlite.Health"
+	rows, err := s.file.Read.QueryContext(ctx, `SELECT channel, count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'dead'), count(*) FILTER (WHERE state = 'sent'),
+		coalesce(min(made) FILTER (WHERE state = 'queued'), 0), max(sent), max(failed), coalesce(max(sent) FILTER (WHERE kind = 'drill'), 0) FROM deliveries GROUP BY channel ORDER BY channel`)
 	if err != nil {
-		return nil, sqlitefile.Explain("sqlite.Health", err)
+		return nil, sqlitefile.Explain(op, err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var text string
-		var d alerts.Delivery
-		if err := rows.Scan(&text); err != nil {
-			return nil, sqlitefile.Explain("sqlite.Health", err)
+		var h alerts.Health
+		var oldest, sent, failed, drill int64
+		if err := rows.Scan(&h.Channel, &h.Queued, &h.Dead, &h.Sent, &oldest, &sent, &failed, &drill); err != nil {
+			return nil, sqlitefile.Explain(op, err)
 		}
-		if err := json.Unmarshal([]byte(text), &d); err != nil {
-			return nil, sqlitefile.Explain("sqlite.Health", err)
+		for _, t := range []struct {
+			from int64
+			to   *time.Time
+		}{{oldest, &h.Oldest}, {sent, &h.LastSent}, {failed, &h.LastFailed}, {drill, &h.LastDrill}} {
+			if t.from > 0 {
+				*t.to = time.Unix(0, t.from).UTC()
+			}
 		}
-		if len(all) == 0 || all[len(all)-1].Channel != d.Channel {
-			all = append(all, alerts.Health{Channel: d.Channel})
-		}
-		all[len(all)-1].Add(&d)
+		all = append(all, h)
 	}
-	return all, sqlitefile.Explain("sqlite.Health", rows.Err())
+	if err := rows.Err(); err != nil {
+		return nil, sqlitefile.Explain(op, err)
+	}
+	for i := range all {
+		h := &all[i]
+		column, at := "sent", h.LastSent
+		if h.LastFailed.After(at) {
+			column, at = "failed", h.LastFailed
+		}
+		if at.IsZero() {
+			continue
+		}
+		last, err := s.deliveries(ctx, "SELECT document, seq, '' FROM deliveries WHERE channel = ? AND "+column+" = ? ORDER BY seq DESC LIMIT 1", h.Channel, at.UnixNano())
+		if err != nil {
+			return nil, sqlitefile.Explain(op, err)
+		}
+		for _, d := range last {
+			var of alerts.Health
+			of.Add(&d)
+			h.LastCode, h.LastLatencyMS = of.LastCode, of.LastLatencyMS
+		}
+	}
+	return all, nil
 }
 
 func (s *Store) PutPack(ctx context.Context, p alerts.Pack) error {

@@ -421,3 +421,27 @@ func TestAFeedForNobodyIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func FuzzQuery(f *testing.F) {
+	for _, s := range []string{"tier=credit_record", "tier=credit_record&cursor=MS9jcmVkaXRfcmVjb3JkLzYvMi8tMQ", "tier=activity_exclusion&since=x&limit=1", "%zz", "tier=credit_record&limit=-1"} {
+		f.Add(s)
+	}
+	s := credit.NewMemory()
+	for n := range 3 {
+		e := credittest.Entry(credit.Record, n)
+		if _, err := s.Put(f.Context(), &e); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		h := newFeed(t, s, nil)
+		r := httptest.NewRequest(http.MethodGet, "/v1/blacklist", nil)
+		r.URL.RawQuery = query
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != 200 && w.Code != 400 {
+			t.Errorf("%q: %d %s", query, w.Code, w.Body)
+		}
+	})
+}
