@@ -195,6 +195,14 @@ func (p *Policy) Settings(channel string, into any, check func(fault func(field,
 	c := p.file.Check()
 	path := "channels." + channel + ".settings"
 	c.Decode(path, into)
+	probe := p.file.Check()
+	if probe.Decode(path, &struct{}{}); probe.Err() == nil { // there is nothing, so what is required is missing
+		_, nothing := yamlfile.Parse(p.Name, []byte("{}"))
+		nothing.Decode("", into)
+		if f, ok := errors.AsType[*yamlfile.Fault](nothing.Err()); ok {
+			c.Fault("channels."+channel, "has no settings: %s is required", f.Path)
+		}
+	}
 	if check != nil {
 		check(func(field, format string, args ...any) {
 			at := path

@@ -336,6 +336,10 @@ func (r *Router) climb(g *Group, now time.Time) []Delivery {
 		g.StepDue = opening
 		return nil
 	}
+	if s := r.silencedBy(&g.Last[len(g.Last)-1], now); s != nil {
+		g.StepDue = s.Until
+		return nil
+	}
 	out := r.deliver(g, "", Escalation, g.Last, step.Notify, now)
 	if g.Step++; g.Step == len(l.Steps) && g.Round < l.Repeat {
 		g.Step, g.Round = 0, g.Round+1

@@ -454,3 +454,13 @@ func TestWhatWasDueWhileTheProcessWasDownWaitsForTheOffice(t *testing.T) {
 	d.restart()
 	d.want("2022-09-26 09:00:00", "26 08:30:00 cz news c")
 }
+
+func TestASilenceHoldsTheLadderToo(t *testing.T) {
+	d := newDesk(t, small)
+	d.take(alert("c", 1, func(a *alerts.Alert) { a.Severity = "critical" }))
+	d.want("2022-09-20 10:05:00", "20 10:00:30 li news c")
+	if _, err := d.router.Silence(t.Context(), alerts.Silence{Match: alerts.Match{Case: []string{"c"}}, Who: "张三", Why: "已电话告知", Until: at(t, "2022-09-20 10:30:00")}, d.now); err != nil {
+		t.Fatal(err)
+	}
+	d.want("2022-09-20 10:40:00", "20 10:30:00 li escalation c")
+}

@@ -328,6 +328,7 @@ func TestAWrongSettingIsToldWithItsLine(t *testing.T) {
 		{"an unknown type", "telegram", "{}", `channels.x.type: is "telegram": use alertmanager, dingtalk, feishu`},
 		{"a secret in the file", "dingtalk", "{token: abcdef, secret: env:S}", "test.yaml:1: channels.x.settings.token: is not a place: a secret never stands in the file"},
 		{"a missing field", "slack", "{token: env:T}", "test.yaml:1: channels.x.settings.channel: is missing"},
+		{"nothing at all", "dingtalk", "{}", "test.yaml:1: channels.x.settings.secret: is missing"},
 		{"an unknown field", "feishu", "{hook: env:H, secret: env:S, colour: red}", "channels.x.settings.colour: is not a field here"},
 		{"an app that reaches nobody", "wecom-app", "{corp: c, agent: 1, secret: env:S}", "reaches nobody"},
 		{"a mail to nobody", "mail", "{host: h, from: a@b.cn, to: []}", "channels.x.settings.to: is empty"},
@@ -340,6 +341,17 @@ func TestAWrongSettingIsToldWithItsLine(t *testing.T) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestAChannelWithoutSettingsIsTold(t *testing.T) {
+	p, err := alerts.Parse("test.yaml", []byte("name: test\nzone: \"+08:00\"\nchannels:\n  x: {type: dingtalk}\n  y: {type: log}\nreceivers: {gx: {title: 局, channels: [x, y]}}\nroute: {receivers: [gx]}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Build(p, Options{Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	if want := "test.yaml:4: channels.x: has no settings: secret is required"; vw.CodeOf(err) != vw.Invalid || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
 	}
 }
 

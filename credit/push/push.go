@@ -51,7 +51,10 @@ type Options struct {
 }
 
 // Pusher sends to one platform. It has one owner.
-type Pusher struct{ Options }
+type Pusher struct {
+	Options
+	down bool // the platform failed in this Push: what is left waits for the next
+}
 
 // New checks the options; faults are vw.Invalid, without secrets.
 func New(o Options) (*Pusher, error) {
@@ -76,7 +79,7 @@ func New(o Options) (*Pusher, error) {
 		return nil, &vw.Error{Op: "push.New", Code: vw.Invalid, Err: err}
 	}
 	o.Base, o.Rows, o.Longest = strings.TrimRight(o.Base, "/"), cmp.Or(o.Rows, 100), cmp.Or(o.Longest, time.Hour)
-	return &Pusher{o}, nil
+	return &Pusher{Options: o}, nil
 }
 
 // Batch is what is sent, in canonical JSON.
@@ -120,13 +123,14 @@ type Receipt struct {
 // again; zero: not before an entry changes. The error is the store's or the outbox's; that the platform failed is in
 // the outbox.
 func (p *Pusher) Push(ctx context.Context) (next time.Time, err error) {
+	p.down = false
 	if err := p.plan(ctx); err != nil {
 		return time.Time{}, err
 	}
 	if err := p.again(ctx); err != nil {
 		return time.Time{}, err
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !p.down {
 		ready, err := p.Outbox.Due(ctx, p.Platform, credit.Ready, p.Now(), p.Rows)
 		if err != nil {
 			return time.Time{}, err
@@ -158,6 +162,9 @@ func (p *Pusher) Push(ctx context.Context) (next time.Time, err error) {
 		if t := &all[i]; (t.State == credit.Ready || t.State == credit.Under) && (next.IsZero() || t.NextAt.Before(next)) {
 			next = t.NextAt
 		}
+	}
+	if soon := p.Now().Add(p.pause(1)); p.down && next.Before(soon) {
+		next = soon
 	}
 	return next, nil
 }
@@ -266,6 +273,9 @@ func (p *Pusher) again(ctx context.Context) error {
 		batches[t.Batch] = append(batches[t.Batch], t)
 	}
 	for _, id := range order {
+		if p.down {
+			return nil
+		}
 		rows := batches[id]
 		var got Receipts
 		status, err := p.call(ctx, http.MethodGet, "/v1/batches/"+url.PathEscape(id), "", nil, &got)
@@ -381,6 +391,7 @@ func (p *Pusher) settle(ctx context.Context, rows []credit.Transmission, got Rec
 }
 
 func (p *Pusher) failed(ctx context.Context, rows []credit.Transmission, why string) error {
+	p.down = true
 	now := p.Now().UTC()
 	for i := range rows {
 		rows[i].Attempts++

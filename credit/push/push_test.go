@@ -311,3 +311,18 @@ func TestAStrangerIsNoPlatform(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAPlatformThatIsDownIsAskedOncePerPush(t *testing.T) {
+	l := newLine(t, credit.NewMemory(), credit.NewSent(), 1)
+	for i := range 20 {
+		l.put(credittest.Entry(credit.Record, i))
+	}
+	l.platform.Mood = func(int) string { return "refuse" }
+	next, err := l.Push(t.Context())
+	if err != nil || l.platform.Requests() != 1 || next.Sub(l.now) != time.Minute {
+		t.Errorf("%d requests, next in %v, %v", l.platform.Requests(), next.Sub(l.now), err)
+	}
+	l.platform.Mood = func(int) string { return "" }
+	l.rest()
+	l.agree()
+}
