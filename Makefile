@@ -2,7 +2,7 @@
 # program: go build ./cmd/voucherwatch is enough.
 FUZZTIME ?= 10s
 SEEDS ?= 1,2,3,4,5
-RACE = ./detectors/... ./stream/... ./cases/... ./internal/app/... ./cmd/...
+RACE = ./detectors/... ./stream/... ./cases/... ./alerts/... ./credit/... ./internal/app/... ./cmd/...
 
 .PHONY: build test race fuzz golden evaluate bench fmt lint vuln gate check
 build:  ; CGO_ENABLED=0 go build -trimpath -o bin/voucherwatch ./cmd/voucherwatch

@@ -31,7 +31,7 @@ type streams struct {
 	out, err io.Writer
 }
 
-// command is a verb, or a noun and a verb.
+// command is a verb, or a noun and a verb; a noun may have a second one.
 type command struct {
 	name, args, short string
 	// flags registers the command's flags and returns what runs it with the remaining arguments.
@@ -51,7 +51,14 @@ func main() {
 
 // commands are all of them, in the order of the help.
 func commands() []command {
-	return []command{demo(), replay(), serve(), simulateCommand(), evaluateCommand(), caseList(), caseShow(), campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(), logSalvage(), version()}
+	return []command{
+		demo(), replay(), serve(), simulateCommand(), evaluateCommand(),
+		caseList(), caseShow(),
+		campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(),
+		alertsRouteTest(), alertsChannels(), alertsChannelsTest(), alertsDrill(), alertsDeliveries(),
+		blacklistCheck(), blacklistList(), blacklistTable(), blacklistRejected(), blacklistPush(), blacklistReconcile(),
+		logSalvage(), version(),
+	}
 }
 
 // usageError is a wrong use of the command line.
@@ -76,7 +83,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		args = []string{"version"}
 	}
 	all := commands()
-	for words := min(2, len(args)); words >= 1; words-- {
+	for words := min(3, len(args)); words >= 1; words-- {
 		i := slices.IndexFunc(all, func(c command) bool { return c.name == strings.Join(args[:words], " ") })
 		if i >= 0 {
 			return execute(ctx, all[i], args[words:], s)
@@ -192,7 +199,7 @@ Every redemption is scored as it happens; what is wrong becomes a case with its 
 
 `)
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-16s %s\n", c.name, c.short)
+		fmt.Fprintf(w, "  %-20s %s\n", c.name, c.short)
 	}
 	fmt.Fprint(w, "\nBegin with voucherwatch demo. voucherwatch COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage.\n")
 }

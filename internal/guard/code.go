@@ -70,7 +70,7 @@ func isName(e ast.Expr, name string) bool {
 // logged are the keys that log lines may have. None of them holds an identifier of a person, a token or
 // a piece of an event: who adds one thinks of what its values can be.
 var logged = []string{
-	"address", "attempt", "backlog_bytes", "batches", "bytes", "campaign", "code", "count", "dead_letters", "directory",
+	"address", "alert", "attempt", "backlog_bytes", "batches", "bytes", "campaign", "case", "channel", "code", "count", "dead_letters", "directory",
 	"duration", "end", "err", "events", "file", "findings", "method", "offset", "path", "policy_version", "position", "reason",
 	"redemptions", "rate", "segment", "slots", "status", "version", "wait",
 }
