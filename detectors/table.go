@@ -247,7 +247,7 @@ func (t *Table[V]) Each(f func(key uint64, v *V)) {
 	}
 }
 
-// allocate makes zeroed memory: outside the Go heap, in large pages, where it is much and T has no
+// allocate makes zeroed memory: outside the Go heap where it is much and T has no
 // pointers. Then it is the mapping's, and good until that is freed.
 func allocate[T any](n int) ([]T, *mapping) {
 	if size := n * int(unsafe.Sizeof(*new(T))); size > heapBytes && pointerFree(reflect.TypeFor[T]()) {

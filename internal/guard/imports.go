@@ -100,7 +100,7 @@ func forbidden(t *Tree) (faults []Fault) {
 // unsafeHomes are the files that may use unsafe for more than the size of a type, with the reason.
 var unsafeHomes = map[string]string{
 	"detectors/table.go":        "views a mapping as the table's places, which hold no pointers; the table keeps the mapping alive",
-	"detectors/pages_linux.go":  "the base of such a mapping: large pages halve a cache miss",
+	"detectors/pages_linux.go":  "the base of such a mapping",
 	"detectors/pages_other.go":  "the same, where there is nothing to ask",
 	"internal/freeze/freeze.go": "writes unexported fields and values without pointers as they lie; what is read was hashed when written",
 }
