@@ -36,9 +36,9 @@ type Reweighter interface {
 
 // Rate is how often something was right. Cases with wrong data, and inconclusive ones, count for neither side.
 type Rate struct {
-	Name                     string // typology or rule
-	Confirmed, Refuted       int
-	DataError, Undecided     int
+	Name                 string // typology or rule
+	Confirmed, Refuted   int
+	DataError, Undecided int
 	// Precision is Confirmed of both, Lowest to Highest its 95 % interval; 0 to 1 when nothing is known.
 	Precision, Lowest, Highest float64
 }

@@ -267,7 +267,9 @@ func TestNobodyApprovesTheirOwn(t *testing.T) {
 	o.toReview("refuted")
 	agreed, tried := 0, 0
 	for _, proposer := range people {
-		if !slices.ContainsFunc(proposer.Roles, func(r cases.Role) bool { return r == cases.Investigator || r == cases.Supervisor || r == cases.LegalReviewer }) || len(proposer.Roles) > 1 {
+		if !slices.ContainsFunc(proposer.Roles, func(r cases.Role) bool {
+			return r == cases.Investigator || r == cases.Supervisor || r == cases.LegalReviewer
+		}) || len(proposer.Roles) > 1 {
 			continue
 		}
 		proposed, err := o.p.Apply(o.doc, cases.Command{Verb: "refute", Reason: because}, proposer, o.now)
