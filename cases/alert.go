@@ -90,7 +90,7 @@ func (p *Procedure) ApplyAlert(a Alert, cmd Command, actor Actor, now time.Time)
 	if err := cmd.check(); err != nil {
 		return a, err
 	}
-	if cmd.Revision != 0 && cmd.Revision != a.Revision {
+	if cmd.Seen != 0 && cmd.Seen != a.Revision {
 		return a, refuse(vw.Conflict, "stale_revision", "线索已更新", "the alert moved on")
 	}
 	all := alertRows()

@@ -13,9 +13,8 @@ import (
 // does not name are left empty.
 type Command struct {
 	Verb string `json:"verb"`
-	// Revision is that of the case which the person saw; 0 means whatever is current. Another one is
-	// vw.Conflict.
-	Revision int    `json:"revision,omitempty"`
+	// Seen is the Work.Version that the person saw; 0 means whatever is current. Another one is vw.Conflict.
+	Seen     int    `json:"seen,omitempty"`
 	Target   string `json:"target,omitempty"` // id of an approval, measure, entry, appeal, repair, stop, task, note or reply
 	Reason   string `json:"reason,omitempty"` // a sentence
 	Code     string `json:"code,omitempty"`   // a word of a closed list: suspend reason, outcome, result, link kind
@@ -106,7 +105,7 @@ func (p *Procedure) Apply(doc Document, cmd Command, actor Actor, now time.Time)
 	if err := cmd.check(); err != nil {
 		return doc, err
 	}
-	if cmd.Revision != 0 && cmd.Revision != doc.Case.Revision {
+	if cmd.Seen != 0 && cmd.Seen != doc.Work.Version {
 		last := vw.TimelineEntry{}
 		if n := len(doc.Case.Timeline); n > 0 {
 			last = doc.Case.Timeline[n-1]
@@ -138,6 +137,7 @@ func (p *Procedure) Apply(doc Document, cmd Command, actor Actor, now time.Time)
 	if err := m.audit(cmd.Verb); err != nil {
 		return doc, err
 	}
+	next.Work.Version++
 	return next, p.finish(&next, now)
 }
 

@@ -76,7 +76,7 @@ func (m *move) papers(cmd *Command) (Digest, error) {
 // essence is a command without what does not belong to what is approved.
 func (c *Command) essence() Command {
 	out := *c
-	out.Revision = 0
+	out.Seen = 0
 	return out
 }
 

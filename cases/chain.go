@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/emmansun/gmsm/sm3"
@@ -76,10 +77,16 @@ func (d Damage) Error() string { return d.Text.Zh + " " + d.Text.En }
 
 // Verify checks a log, as its lines stand from the first on, and names everything that is wrong: lines
 // that were altered (by one byte or more), are missing, stand elsewhere or twice. Last is what the log must end
-// with, if known from elsewhere ("42:sha256"): without it a cut-off end cannot be seen.
-func Verify(texts []string, last string) (end Line, found []Damage) {
+// with, if known from elsewhere ("42:sha256"): without it a cut-off end cannot be seen. First is the line before the first one, in
+// the same form, for a log whose beginning was taken away lawfully; empty: the log begins with number 1.
+func Verify(texts []string, first, last string) (end Line, found []Damage) {
 	say := func(position, seq int64, kind, zh, en string, args ...any) {
 		found = append(found, Damage{position, seq, kind, vw.Bilingual{Zh: fmt.Sprintf(zh, args...), En: fmt.Sprintf(en, args...)}})
+	}
+	before, trusted := int64(0), ""
+	if n, hash, ok := strings.Cut(first, ":"); ok {
+		before, _ = strconv.ParseInt(n, 10, 64)
+		trusted = hash
 	}
 	lines := make([]Line, len(texts))
 	at := map[int64]int64{} // seq → position
@@ -108,9 +115,9 @@ func Verify(texts []string, last string) (end Line, found []Damage) {
 	for seq := range at {
 		highest = max(highest, seq)
 	}
-	for seq := int64(1); seq <= highest; seq++ {
+	for seq := before + 1; seq <= highest; seq++ {
 		_, ok := at[seq]
-		if !ok && !(seq <= int64(len(texts)) && !sound[seq-1]) && !shifted(at, sound, seq) {
+		if !ok && !(seq-before <= int64(len(texts)) && !sound[seq-before-1]) && !shifted(at, sound, seq) {
 			say(0, seq, "missing", "缺第 %d 号行", "number %d is missing", seq)
 		}
 	}
@@ -127,14 +134,18 @@ func Verify(texts []string, last string) (end Line, found []Damage) {
 	}
 	for i := range lines {
 		l := &lines[i]
-		if !sound[i] || l.Seq == 1 && l.Prev == "" && l.PrevSM3 == "" {
+		if !sound[i] || l.Seq == before+1 && l.Prev == trusted && (before > 0 || l.PrevSM3 == "") {
 			continue
 		}
-		before, ok := at[l.Seq-1]
-		if !ok {
+		previous, ok := at[l.Seq-1]
+		if !ok && l.Seq != before+1 {
 			continue // told as missing or altered
 		}
-		if p := &lines[before-1]; p.SHA256 != l.Prev || p.SM3 != l.PrevSM3 {
+		if !ok {
+			say(int64(i)+1, l.Seq, "altered", "首行与已知起点不衔接", "the first line does not follow from the known beginning")
+			continue
+		}
+		if p := &lines[previous-1]; p.SHA256 != l.Prev || p.SM3 != l.PrevSM3 {
 			say(int64(i)+1, l.Seq, "altered", "序号 %d 与前一行不衔接", "number %d does not follow from the line before", l.Seq)
 		}
 	}

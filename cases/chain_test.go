@@ -33,11 +33,11 @@ func kinds(found []Damage) (out []string) {
 
 func TestAnIntactLogVerifies(t *testing.T) {
 	texts, last := chained(t, 20)
-	end, found := Verify(texts, fmt.Sprintf("20:%s", last.SHA256))
+	end, found := Verify(texts, "", fmt.Sprintf("20:%s", last.SHA256))
 	if len(found) > 0 || end != last {
 		t.Errorf("%v", kinds(found))
 	}
-	if _, found := Verify(nil, ""); len(found) > 0 {
+	if _, found := Verify(nil, "", ""); len(found) > 0 {
 		t.Errorf("an empty log: %v", kinds(found))
 	}
 }
@@ -52,7 +52,7 @@ func TestEveryFlippedByteIsFoundWhereItIs(t *testing.T) {
 				b[at] ^= bit
 				damaged := slices.Clone(texts)
 				damaged[i] = string(b)
-				_, found := Verify(damaged, "")
+				_, found := Verify(damaged, "", "")
 				if len(found) != 1 || found[0].Kind != "altered" || found[0].Position != int64(i)+1 {
 					t.Fatalf("line %d byte %d bit %x: %+v", i+1, at, bit, found)
 				}
@@ -64,7 +64,7 @@ func TestEveryFlippedByteIsFoundWhereItIs(t *testing.T) {
 func TestMissingAndReorderedLinesAreNamed(t *testing.T) {
 	texts, last := chained(t, 9)
 	for i := range texts[:8] {
-		_, found := Verify(slices.Delete(slices.Clone(texts), i, i+1), "")
+		_, found := Verify(slices.Delete(slices.Clone(texts), i, i+1), "", "")
 		if got := strings.Join(kinds(found), ","); got != fmt.Sprintf("missing %d", i+1) {
 			t.Errorf("without line %d: %s", i+1, got)
 		}
@@ -72,15 +72,15 @@ func TestMissingAndReorderedLinesAreNamed(t *testing.T) {
 	for i := range texts[:8] {
 		swapped := slices.Clone(texts)
 		swapped[i], swapped[i+1] = swapped[i+1], swapped[i]
-		_, found := Verify(swapped, "")
+		_, found := Verify(swapped, "", "")
 		if len(found) != 1 || found[0].Kind != "reordered" || found[0].Position != int64(i)+2 {
 			t.Errorf("lines %d and %d swapped: %+v", i+1, i+2, found)
 		}
 	}
-	if _, found := Verify(texts[:8], fmt.Sprintf("9:%s", last.SHA256)); strings.Join(kinds(found), ",") != "truncated 8" {
+	if _, found := Verify(texts[:8], "", fmt.Sprintf("9:%s", last.SHA256)); strings.Join(kinds(found), ",") != "truncated 8" {
 		t.Errorf("cut off: %v", kinds(found))
 	}
-	if _, found := Verify(append(slices.Clone(texts), texts[3]), ""); strings.Join(kinds(found), ",") != "repeated 4" {
+	if _, found := Verify(append(slices.Clone(texts), texts[3]), "", ""); strings.Join(kinds(found), ",") != "repeated 4" {
 		t.Errorf("repeated: %v", kinds(found))
 	}
 	// One line replaced by a good one of another log.
@@ -89,8 +89,22 @@ func TestMissingAndReorderedLinesAreNamed(t *testing.T) {
 	l.Actor = "wang"
 	l.SHA256, l.SM3, _ = l.hashes()
 	other[4], _ = l.Text()
-	if _, found := Verify(other, ""); strings.Join(kinds(found), ",") != "altered 6" {
+	if _, found := Verify(other, "", ""); strings.Join(kinds(found), ",") != "altered 6" {
 		t.Errorf("forged with new hashes: %v", kinds(found))
+	}
+}
+
+func TestALogWhoseBeginningWasTakenAwayVerifiesFromAKnownLine(t *testing.T) {
+	texts, _ := chained(t, 9)
+	l, _ := ReadLine(texts[2])
+	if _, found := Verify(texts[3:], fmt.Sprintf("3:%s", l.SHA256), ""); len(found) > 0 {
+		t.Errorf("%v", kinds(found))
+	}
+	if _, found := Verify(texts[3:], "3:"+strings.Repeat("0", 64), ""); strings.Join(kinds(found), ",") != "altered 4" {
+		t.Errorf("another beginning: %v", kinds(found))
+	}
+	if _, found := Verify(texts[3:], "", ""); strings.Join(kinds(found), ",") != "missing 1,missing 2,missing 3" {
+		t.Errorf("without the line before: %v", kinds(found))
 	}
 }
 

@@ -42,6 +42,7 @@ type Row struct {
 	Objected   bool        `json:"objected,omitempty"` // 异议中
 	Waiting    bool        `json:"waiting,omitempty"`  // for an approval
 	Pending    int         `json:"pending,omitempty"`  // messages in the outbox
+	Version    int         `json:"version,omitempty"`  // what a command may give as Seen
 	Revision   int         `json:"revision"`
 }
 
@@ -50,13 +51,13 @@ func RowOf(d *Document) Row {
 	c, w := &d.Case, &d.Work
 	return Row{Kind: CaseRow, ID: c.CaseID, Subject: c.Subject, State: w.stage(), Typologies: c.Typologies, Severity: c.Severity, Score: c.Score,
 		SubsidyFen: c.SubsidyFen, Assignee: c.Assignee, Track: w.track(), Findings: len(c.FindingIDs), At: c.OpenedAt, DueAt: d.Due(),
-		Objected: w.Objected(), Waiting: slices.ContainsFunc(w.Approvals, func(a Approval) bool { return a.Open() }), Pending: w.Pending(), Revision: c.Revision}
+		Objected: w.Objected(), Waiting: slices.ContainsFunc(w.Approvals, func(a Approval) bool { return a.Open() }), Pending: w.Pending(), Version: w.Version, Revision: c.Revision}
 }
 
 // Row is the row of an alert.
 func (a *Alert) Row() Row {
 	return Row{Kind: AlertRow, ID: a.AlertID, Subject: a.Subject, State: a.State, Typologies: []string{a.Typology}, Severity: a.Severity, Score: a.Score,
-		SubsidyFen: a.SubsidyFen, Assignee: a.By, CaseID: a.CaseID, Group: a.Group, At: a.At, DueAt: a.Until, Revision: a.Revision}
+		SubsidyFen: a.SubsidyFen, Assignee: a.By, CaseID: a.CaseID, Group: a.Group, At: a.At, DueAt: a.Until, Version: a.Revision, Revision: a.Revision}
 }
 
 // Query chooses rows of one kind; a zero field does not choose.

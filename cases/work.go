@@ -18,8 +18,10 @@ type Document struct {
 
 // Work is what people did. The zero Work is a case that nobody has touched.
 type Work struct {
-	Track Track `json:"track,omitempty"` // empty is A
-	Stage State `json:"stage,omitempty"` // empty is suspicion
+	// Version counts what people did: unlike the revision it stands still while messages leave and findings come in.
+	Version int   `json:"version,omitempty"`
+	Track   Track `json:"track,omitempty"` // empty is A
+	Stage   State `json:"stage,omitempty"` // empty is suspicion
 	// Source is why a case was opened that the Desk did not open: a complaint, an audit, a referral.
 	Source  string `json:"source,omitempty"`
 	Outcome string `json:"outcome,omitempty"` // recommended, then decided: confirmed, refuted, inconclusive

@@ -521,10 +521,11 @@ func TestWhatNoCaseTakesIn(t *testing.T) {
 	o.refused("not_text", vw.Invalid, li, cases.Command{Verb: "note", Text: "\xff"})
 	o.refused("media_type", vw.Invalid, li, cases.Command{Verb: "add_evidence", Evidence: &cases.Evidence{Kind: cases.Attachment, Title: "x", Type: "text/html", Hash: cases.DigestOf(nil)}})
 	o.refused("too_large", vw.Invalid, li, cases.Command{Verb: "add_evidence", Evidence: &cases.Evidence{Kind: cases.Attachment, Title: "x", Type: "image/png", Bytes: 1 << 40, Hash: cases.DigestOf(nil)}})
-	o.refused("stale_revision", vw.Conflict, li, cases.Command{Verb: "note", Text: "x", Revision: 9})
-	o.do(li, cases.Command{Verb: "note", Text: "'; DROP TABLE cases; -- ${jndi:x} <script>{{1}}</script>", Revision: 1})
+	o.refused("stale_revision", vw.Conflict, li, cases.Command{Verb: "note", Text: "x", Seen: 9})
+	o.do(li, cases.Command{Verb: "note", Text: "'; DROP TABLE cases; -- ${jndi:x} <script>{{1}}</script>"})
 	o.refused("not_yours", vw.Forbidden, wang, cases.Command{Verb: "edit_note", Target: "n-1", Text: "改"})
-	o.do(li, cases.Command{Verb: "edit_note", Target: "n-1", Text: "改"})
+	o.do(li, cases.Command{Verb: "edit_note", Target: "n-1", Text: "改", Seen: 1})
+	o.refused("stale_revision", vw.Conflict, li, cases.Command{Verb: "note", Text: "x", Seen: 1})
 	if n := o.doc.Work.Notes[0]; len(n.Versions) != 2 {
 		t.Errorf("an edit lost a version: %+v", n)
 	}

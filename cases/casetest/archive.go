@@ -310,7 +310,7 @@ func auditChain(t *testing.T, s cases.Archive) {
 		}
 		texts, from = append(texts, some...), from+int64(len(some))
 	}
-	end, damage := cases.Verify(texts, "")
+	end, damage := cases.Verify(texts, "", "")
 	if len(texts) != 128 || end.Seq != 128 || len(damage) > 0 {
 		t.Errorf("%d lines, the last %d, %v", len(texts), end.Seq, damage)
 	}
