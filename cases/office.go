@@ -364,13 +364,9 @@ func (o *Office) Round(ctx context.Context) (changed int, err error) {
 	return changed, errors.Join(errs...)
 }
 
-// Raise brings the alerts up to findings that the Desk took in; changed is what Desk.Apply returned. Repeating it changes nothing.
-func (o *Office) Raise(ctx context.Context, findings []vw.Finding, changed []vw.Case) error {
-	return Raising(ctx, o.Archive, findings, changed)
-}
-
-// Raising is Raise for who has an archive and no office: the pipeline.
-func Raising(ctx context.Context, s AlertStore, findings []vw.Finding, changed []vw.Case) error {
+// RaiseAll brings the alerts up to findings that the Desk took in; changed is what Desk.Apply returned. Repeating it changes
+// nothing.
+func RaiseAll(ctx context.Context, s AlertStore, campaign string, findings []vw.Finding, changed []vw.Case) error {
 	in := map[string]string{}
 	for i := range changed {
 		if changed[i].Status != Closed {
@@ -396,10 +392,6 @@ func Raising(ctx context.Context, s AlertStore, findings []vw.Finding, changed [
 		}
 	}
 	slices.Sort(ids)
-	campaign := ""
-	if len(changed) > 0 {
-		campaign = changed[0].Campaign
-	}
 	for range attempts {
 		known, err := s.Alerts(ctx, ids...)
 		if err != nil {
@@ -418,7 +410,7 @@ func Raising(ctx context.Context, s AlertStore, findings []vw.Finding, changed [
 				}
 				f = &vw.Finding{FindingID: id}
 			}
-			if next, ok := Raise(a, cmp.Or(a.Campaign, campaign), f, in[id]); ok {
+			if next, ok := Raise(a, campaign, f, in[id]); ok {
 				out = append(out, next)
 			}
 		}

@@ -258,7 +258,7 @@ func TestFindingsBecomeAlertsThatNobodyLoses(t *testing.T) {
 	raise := func(f vw.Finding, changed ...vw.Case) cases.Alert {
 		t.Helper()
 		for range 2 { // the second time changes nothing
-			if err := o.Raise(t.Context(), []vw.Finding{f}, changed); err != nil {
+			if err := cases.RaiseAll(t.Context(), store, "g", []vw.Finding{f}, changed); err != nil {
 				t.Fatal(err)
 			}
 		}

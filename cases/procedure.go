@@ -38,7 +38,6 @@ type Procedure struct {
 		Attachments     int      `yaml:"attachments,required"`
 		Types           []string `yaml:"types,required"`
 	} `yaml:"evidence,required"`
-	Cap       int                    `yaml:"cap,required"`
 	Dismiss   map[string]string      `yaml:"dismiss,required"`
 	Suspend   map[string]string      `yaml:"suspend,required"`
 	Approvals map[string]Quorum      `yaml:"approvals,required"`
@@ -142,7 +141,7 @@ func LoadProcedure(file string, data []byte) (*Procedure, error) {
 			c.Fault("measures."+name+".list", "track A has activity_exclusion only, track B never has it")
 		}
 	}
-	for name, n := range map[string]int{"stop_hours": p.StopHours, "reveal.per_day": p.Reveal.PerDay, "reveal.seconds": p.Reveal.Seconds, "cap": p.Cap, "evidence.least": p.Evidence.Least} {
+	for name, n := range map[string]int{"stop_hours": p.StopHours, "reveal.per_day": p.Reveal.PerDay, "reveal.seconds": p.Reveal.Seconds, "evidence.least": p.Evidence.Least} {
 		if n < 1 {
 			c.Fault(name, "must be above 0")
 		}

@@ -51,7 +51,8 @@ func main() {
 
 // commands are all of them, in the order of the help.
 func commands() []command {
-	return []command{demo(), replay(), serve(), simulateCommand(), caseList(), caseShow(), campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(), logSalvage(), version()}
+	return slices.Concat([]command{demo(), replay(), serve(), simulateCommand(), caseList(), caseShow(), caseDo(), caseAttach(), caseVerbs(), caseRound(),
+		auditVerify(), auditExport()}, userCommands(), indexCommands(), []command{campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(), logSalvage(), version()})
 }
 
 // usageError is a wrong use of the command line.
