@@ -114,30 +114,38 @@ func (s *Store) mget(ctx context.Context, op string, places []place, source any)
 		if err != nil {
 			return nil, &vw.Error{Op: op, Code: vw.Internal, Err: err}
 		}
-		_, answer, err := s.call(ctx, op, "POST", "/_mget", body)
-		if err != nil {
-			return nil, err
-		}
 		var got struct {
 			Docs []wireHit `json:"docs"`
 		}
-		if err := json.Unmarshal(answer, &got); err != nil {
-			return nil, &vw.Error{Op: op, Code: vw.Internal, Err: err}
+		// A shard that is still starting is told document by document, in an answer that is called a success.
+		if err := s.patiently(ctx, op, func() error {
+			_, answer, err := s.once(ctx, op, "POST", "/_mget", body)
+			if err != nil {
+				return err
+			}
+			got.Docs = nil
+			if err := json.Unmarshal(answer, &got); err != nil {
+				return &vw.Error{Op: op, Code: vw.Internal, Err: err}
+			}
+			for i := range got.Docs {
+				if kind := got.Docs[i].Error.Type; kind != "" && kind != "index_not_found_exception" {
+					return classified(op, 503, kind)
+				}
+			}
+			return nil
+		}); err != nil {
+			return nil, err
 		}
 		for i := range got.Docs {
-			w := &got.Docs[i]
-			switch {
-			case w.Error.Type != "" && w.Error.Type != "index_not_found_exception":
-				return nil, classified(op, 503, w.Error.Type)
-			case !w.Found:
+			if !got.Docs[i].Found {
 				out = append(out, nil)
-			default:
-				h, err := w.hit(op)
-				if err != nil {
-					return nil, err
-				}
-				out = append(out, &h)
+				continue
 			}
+			h, err := got.Docs[i].hit(op)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, &h)
 		}
 	}
 	return out, nil
