@@ -3,13 +3,18 @@
 FUZZTIME ?= 10s
 RACE = ./detectors/... ./stream/... ./cases/... ./internal/app/... ./cmd/...
 
-.PHONY: build test race fuzz golden bench fmt lint vuln gate check
+SCALE ?= 1
+
+.PHONY: build test race fuzz golden bench services integration bench-cases fmt lint vuln gate check
 build:  ; CGO_ENABLED=0 go build -trimpath -o bin/voucherwatch ./cmd/voucherwatch
 test:   ; go test ./...
 race:   ; go test -race $(RACE)
 fuzz:   ; @for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p || exit 1; done; done
 golden: ; go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
 bench:  ; go test -run - -bench . -benchmem ./...
+services: ; go run ./test/services
+integration: ; CI=true go run ./internal/citest -tags integration -timeout 30m ./cases/elastic
+bench-cases: ; go run ./cmd/benchcases --alerts $$((1000000 / $(SCALE))) --cases $$((100000 / $(SCALE)))
 fmt:    ; gofmt -w .
 lint:   ; @test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/^/gofmt: /'; exit 1; }; go vet ./... && go tool staticcheck ./...
 vuln:   ; @out=$$(go tool govulncheck ./... 2>&1); code=$$?; echo "$$out"; case "$$out" in *"fetching vulnerabilities"*) echo "vuln: NOT CHECKED, the vulnerability database cannot be reached from here";; *) exit $$code;; esac

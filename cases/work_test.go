@@ -2,6 +2,7 @@ package cases_test
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -550,4 +551,18 @@ func TestDuplicatesAreLinkedAndUnlinkedAndNothingIsLost(t *testing.T) {
 	}
 	_ = audit
 	_ = root
+}
+
+func TestTheDocumentShowsTheTableAsItIs(t *testing.T) {
+	doc, err := os.ReadFile("../docs/cases.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	if err := cases.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(string(doc), table.String()) {
+		t.Error("docs/cases.md does not end with the table: put the output of voucherwatch case verbs there")
+	}
 }
