@@ -38,12 +38,12 @@ type Alert struct {
 func alertRows() []Transition {
 	s := func(states ...State) []State { return states }
 	return []Transition{
-		{AlertMachine, "ack", "知悉", "acknowledge", s(AlertNew, AlertSnoozed), AlertAcked, staff, "", "", nil, nil, nil, nil},
-		{AlertMachine, "dismiss", "排除", "dismiss", s(AlertNew, AlertAcked, AlertSnoozed), AlertDismissed, staff, "", "", nil, nil, nil, nil},
-		{AlertMachine, "snooze", "暂缓", "snooze", s(AlertNew, AlertAcked), AlertSnoozed, staff, "", "", nil, nil, nil, nil},
-		{AlertMachine, "attach", "并入案件", "attach to a case", s(AlertNew, AlertAcked, AlertSnoozed), AlertAttached, append([]Role{System}, staff...), "", "", nil, nil, nil, nil},
-		{AlertMachine, "escalate", "升级重现", "come back graver", s(AlertDismissed, AlertSnoozed), AlertNew, machine, "", "", nil, nil, nil, nil},
-		{AlertMachine, "wake", "暂缓到期", "end of a snooze", s(AlertSnoozed), AlertNew, machine, "", "", nil, nil, nil, nil},
+		{AlertMachine, "ack", "知悉", "acknowledge", s(AlertNew, AlertSnoozed), AlertAcked, staff, "", nil, nil, nil, nil},
+		{AlertMachine, "dismiss", "排除", "dismiss", s(AlertNew, AlertAcked, AlertSnoozed), AlertDismissed, staff, "", nil, nil, nil, nil},
+		{AlertMachine, "snooze", "暂缓", "snooze", s(AlertNew, AlertAcked), AlertSnoozed, staff, "", nil, nil, nil, nil},
+		{AlertMachine, "attach", "并入案件", "attach to a case", s(AlertNew, AlertAcked, AlertSnoozed), AlertAttached, append([]Role{System}, staff...), "", nil, nil, nil, nil},
+		{AlertMachine, "escalate", "升级重现", "come back graver", s(AlertDismissed, AlertSnoozed), AlertNew, machine, "", nil, nil, nil, nil},
+		{AlertMachine, "wake", "暂缓到期", "end of a snooze", s(AlertSnoozed), AlertNew, machine, "", nil, nil, nil, nil},
 	}
 }
 

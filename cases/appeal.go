@@ -45,19 +45,19 @@ func appealRows() []Transition {
 	g := func(guards ...Guard) []Guard { return guards }
 	clocks := func(names ...string) []string { return names }
 	return []Transition{
-		{AppealMachine, "appeal", "提出申诉/异议", "file an appeal or objection", nil, "", lawyersAndStaff, "", "", g(withText), nil, clocks("appeal_accept", "objection_mark"), (*move).appeal},
-		{AppealMachine, "accept_appeal", "受理", "accept", s(AppealReceived), AppealAccepted, lawyersAndStaff, "", "", nil, clocks("appeal_accept", "objection_mark"), clocks("appeal_decide"), (*move).aimed},
-		{AppealMachine, "review_appeal", "复核", "begin the review", s(AppealAccepted), AppealReviewing, lawyersAndStaff, "", "", g(newReviewer), nil, nil, (*move).reviewAppeal},
-		{AppealMachine, "uphold", "申诉成立", "uphold", s(AppealReviewing), AppealUpheld, lawyersAndStaff, "", "decide_appeal", g(isReviewer, longReason), nil, nil, (*move).uphold},
-		{AppealMachine, "uphold_partly", "部分成立", "uphold in part", s(AppealReviewing), AppealPartly, lawyersAndStaff, "", "decide_appeal", g(isReviewer, longReason), nil, nil, (*move).uphold},
-		{AppealMachine, "dismiss_appeal", "申诉不成立", "reject the appeal", s(AppealReviewing), AppealRejected, lawyersAndStaff, "", "decide_appeal", g(isReviewer, longReason), nil, nil, (*move).uphold},
-		{AppealMachine, "notify_appeal", "告知申诉结果", "tell the result", s(AppealUpheld, AppealPartly, AppealRejected), AppealNotified, lawyersAndStaff, "", "", g(withText), clocks("appeal_decide"), nil, (*move).tellAppeal},
+		{AppealMachine, "appeal", "提出申诉/异议", "file an appeal or objection", nil, "", lawyersAndStaff, "", g(withText), nil, clocks("appeal_accept", "objection_mark"), (*move).appeal},
+		{AppealMachine, "accept_appeal", "受理", "accept", s(AppealReceived), AppealAccepted, lawyersAndStaff, "", nil, clocks("appeal_accept", "objection_mark"), clocks("appeal_decide"), (*move).aimed},
+		{AppealMachine, "review_appeal", "复核", "begin the review", s(AppealAccepted), AppealReviewing, lawyersAndStaff, "", g(newReviewer), nil, nil, (*move).reviewAppeal},
+		{AppealMachine, "uphold", "申诉成立", "uphold", s(AppealReviewing), AppealUpheld, lawyersAndStaff, "decide_appeal", g(isReviewer, longReason), nil, nil, (*move).uphold},
+		{AppealMachine, "uphold_partly", "部分成立", "uphold in part", s(AppealReviewing), AppealPartly, lawyersAndStaff, "decide_appeal", g(isReviewer, longReason), nil, nil, (*move).uphold},
+		{AppealMachine, "dismiss_appeal", "申诉不成立", "reject the appeal", s(AppealReviewing), AppealRejected, lawyersAndStaff, "decide_appeal", g(isReviewer, longReason), nil, nil, (*move).uphold},
+		{AppealMachine, "notify_appeal", "告知申诉结果", "tell the result", s(AppealUpheld, AppealPartly, AppealRejected), AppealNotified, lawyersAndStaff, "", g(withText), clocks("appeal_decide"), nil, (*move).tellAppeal},
 
-		{RepairMachine, "apply_repair", "申请信用修复", "apply for repair", nil, "", lawyersAndStaff, "", "", g(withText), nil, nil, (*move).applyRepair},
-		{RepairMachine, "check_repair", "核查修复条件", "check the conditions", s(RepairApplied), RepairChecked, staff, "", "", g(repairFit), nil, nil, (*move).checkRepair},
-		{RepairMachine, "approve_repair", "同意修复", "approve the repair", s(RepairChecked), RepairApproved, lawyersAndStaff, "", "approve_repair", nil, nil, nil, (*move).aimed},
-		{RepairMachine, "remove_entry", "移出名单", "remove the entry", s(RepairApproved), RepairRemoved, staff, "", "", nil, nil, clocks("revoke_notice"), (*move).removeEntry},
-		{RepairMachine, "notify_repair", "通知下游", "tell downstream", s(RepairRemoved), RepairNotified, staff, "", "", g(withText), clocks("revoke_notice"), nil, (*move).aimed},
+		{RepairMachine, "apply_repair", "申请信用修复", "apply for repair", nil, "", lawyersAndStaff, "", g(withText), nil, nil, (*move).applyRepair},
+		{RepairMachine, "check_repair", "核查修复条件", "check the conditions", s(RepairApplied), RepairChecked, staff, "", g(repairFit), nil, nil, (*move).checkRepair},
+		{RepairMachine, "approve_repair", "同意修复", "approve the repair", s(RepairChecked), RepairApproved, lawyersAndStaff, "approve_repair", nil, nil, nil, (*move).aimed},
+		{RepairMachine, "remove_entry", "移出名单", "remove the entry", s(RepairApproved), RepairRemoved, staff, "", nil, nil, clocks("revoke_notice"), (*move).removeEntry},
+		{RepairMachine, "notify_repair", "通知下游", "tell downstream", s(RepairRemoved), RepairNotified, staff, "", g(withText), clocks("revoke_notice"), nil, (*move).aimed},
 	}
 }
 

@@ -210,9 +210,6 @@ func (p *Procedure) run(m *move) error {
 	if m.approved == nil && !m.actor.any(m.t.Roles) {
 		return refuse(vw.Forbidden, "wrong_role", "您的角色不能“%s”", "your role cannot %s", both2(m.t))
 	}
-	if m.t.Track != "" && m.t.Track != w.track() {
-		return refuse(vw.Conflict, "wrong_track", "本案属于另一程序", "the case is on the other track")
-	}
 	at := w.stage()
 	if m.state != nil {
 		at = *m.state

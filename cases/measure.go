@@ -79,21 +79,21 @@ func measureRows() []Transition {
 	s := func(states ...State) []State { return states }
 	g := func(guards ...Guard) []Guard { return guards }
 	return []Transition{
-		{MeasureMachine, "in_force", "生效", "in force", s(MeasureOrdered), MeasureInForce, []Role{Investigator, Supervisor, System}, "", "", g(withReason), nil, nil, (*move).receipt},
-		{MeasureMachine, "hand_over", "移交（回执）", "hand over with receipt", s(MeasureOrdered), MeasureHanded, staff, "", "", g(withReason), []string{"police_decide", "police_transfer"}, nil, (*move).receipt},
-		{MeasureMachine, "fail", "未能执行", "fail", s(MeasureOrdered, MeasureInForce), MeasureFailed, staff, "", "", g(longReason), nil, nil, (*move).why},
-		{MeasureMachine, "complete", "执行完毕", "complete", s(MeasureInForce), MeasureCompleted, staff, "", "", g(withReason), nil, nil, (*move).receipt},
-		{MeasureMachine, "revoke", "撤销处置", "revoke", s(MeasureApproved, MeasureOrdered, MeasureInForce), MeasureRevoked, lawyersAndStaff, "", "revoke_measure", g(longReason), nil, []string{"revoke_notice"}, (*move).revoke},
-		{MeasureMachine, "expire", "到期", "expire", s(MeasureInForce), MeasureExpired, machine, "", "", nil, nil, nil, (*move).revoke},
+		{MeasureMachine, "in_force", "生效", "in force", s(MeasureOrdered), MeasureInForce, []Role{Investigator, Supervisor, System}, "", g(withReason), nil, nil, (*move).receipt},
+		{MeasureMachine, "hand_over", "移交（回执）", "hand over with receipt", s(MeasureOrdered), MeasureHanded, staff, "", g(withReason), []string{"police_decide", "police_transfer"}, nil, (*move).receipt},
+		{MeasureMachine, "fail", "未能执行", "fail", s(MeasureOrdered, MeasureInForce), MeasureFailed, staff, "", g(longReason), nil, nil, (*move).why},
+		{MeasureMachine, "complete", "执行完毕", "complete", s(MeasureInForce), MeasureCompleted, staff, "", g(withReason), nil, nil, (*move).receipt},
+		{MeasureMachine, "revoke", "撤销处置", "revoke", s(MeasureApproved, MeasureOrdered, MeasureInForce), MeasureRevoked, lawyersAndStaff, "revoke_measure", g(longReason), nil, []string{"revoke_notice"}, (*move).revoke},
+		{MeasureMachine, "expire", "到期", "expire", s(MeasureInForce), MeasureExpired, machine, "", nil, nil, nil, (*move).revoke},
 
-		{EntryMachine, "file_gates", "登记列入条件", "file the preconditions", s(EntryProposed), "", lawyersAndStaff, "", "", nil, nil, nil, (*move).fileGates},
-		{EntryMachine, "publish", "公布名单", "publish", s(EntryApproved), EntryPublished, lawyersAndStaff, "", "publish", g(entryStands), nil, nil, (*move).publish},
-		{EntryMachine, "revoke_entry", "撤销名单", "revoke an entry", s(EntryApproved, EntryPublished), EntryRevoked, lawyersAndStaff, "", "revoke_entry", g(longReason), nil, []string{"revoke_notice"}, (*move).unlist},
-		{EntryMachine, "expire_entry", "名单到期", "expire an entry", s(EntryPublished), EntryExpired, machine, "", "", nil, nil, nil, (*move).unlist},
+		{EntryMachine, "file_gates", "登记列入条件", "file the preconditions", s(EntryProposed), "", lawyersAndStaff, "", nil, nil, nil, (*move).fileGates},
+		{EntryMachine, "publish", "公布名单", "publish", s(EntryApproved), EntryPublished, lawyersAndStaff, "publish", g(entryStands), nil, nil, (*move).publish},
+		{EntryMachine, "revoke_entry", "撤销名单", "revoke an entry", s(EntryApproved, EntryPublished), EntryRevoked, lawyersAndStaff, "revoke_entry", g(longReason), nil, []string{"revoke_notice"}, (*move).unlist},
+		{EntryMachine, "expire_entry", "名单到期", "expire an entry", s(EntryPublished), EntryExpired, machine, "", nil, nil, nil, (*move).unlist},
 
-		{StopMachine, "stop", "紧急停用", "stop a merchant", nil, "", staff, "", "", g(longReason), nil, nil, (*move).stop},
-		{StopMachine, "confirm_stop", "确认停用", "confirm a stop", nil, "", heads, "", "", g(withReason), nil, nil, (*move).confirmStop},
-		{StopMachine, "lift_stop", "解除停用", "lift a stop", nil, "", staff, "", "", g(withReason), nil, nil, (*move).liftStop},
+		{StopMachine, "stop", "紧急停用", "stop a merchant", nil, "", staff, "", g(longReason), nil, nil, (*move).stop},
+		{StopMachine, "confirm_stop", "确认停用", "confirm a stop", nil, "", heads, "", g(withReason), nil, nil, (*move).confirmStop},
+		{StopMachine, "lift_stop", "解除停用", "lift a stop", nil, "", staff, "", g(withReason), nil, nil, (*move).liftStop},
 	}
 }
 

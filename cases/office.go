@@ -364,6 +364,40 @@ func (o *Office) Round(ctx context.Context) (changed int, err error) {
 	return changed, errors.Join(errs...)
 }
 
+// Judged are all decided cases with their findings, by id: what Precision counts and a reweighting learns from. Findings that have
+// been pruned are left out.
+func (o *Office) Judged(ctx context.Context) (out []Judged, err error) {
+	q := Query{Kind: CaseRow, States: []State{Refuted, Inconclusive, Confirmed, PenaltyProposed, Notified, Approved, Executing, ClosedStage}, Sort: "at", Limit: 500}
+	for {
+		page, err := o.Archive.Search(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Rows {
+			d, err := o.Archive.Document(ctx, r.ID)
+			if err != nil {
+				return nil, err
+			}
+			j := Judged{Document: d}
+			for _, id := range d.Case.FindingIDs {
+				fs, err := o.Archive.Findings(ctx, id)
+				if vw.CodeOf(err) == vw.NotFound {
+					continue
+				}
+				if err != nil {
+					return nil, err
+				}
+				j.Findings = append(j.Findings, fs...)
+			}
+			out = append(out, j)
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			slices.SortFunc(out, func(a, b Judged) int { return cmp.Compare(a.Document.Case.CaseID, b.Document.Case.CaseID) })
+			return out, nil
+		}
+	}
+}
+
 // RaiseAll brings the alerts up to findings that the Desk took in; changed is what Desk.Apply returned. Repeating it changes
 // nothing.
 func RaiseAll(ctx context.Context, s AlertStore, campaign string, findings []vw.Finding, changed []vw.Case) error {

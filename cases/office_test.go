@@ -321,6 +321,10 @@ func TestPrecisionCountsWhatPeopleDecided(t *testing.T) {
 	open.Document.Work.Stage = cases.InReviewStage
 	typologies, rules := cases.Precision([]cases.Judged{one("confirmed", "proven", false), one("confirmed", "proven", false), one("confirmed", "not_proven", false),
 		one("refuted", "not_proven", false), one("refuted", "not_proven", true), one("inconclusive", "unclear", false), open})
+	var text strings.Builder
+	if err := cases.WritePrecision(&text, typologies, rules); err != nil || !strings.Contains(text.String(), "0.50 (0.15–0.85)") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
 	if len(typologies) != 1 || len(rules) != 1 || rules[0].Name != "split.session" {
 		t.Fatalf("%+v %+v", typologies, rules)
 	}

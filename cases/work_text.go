@@ -88,6 +88,24 @@ func WriteWork(w io.Writer, d *Document) error {
 	return err
 }
 
+// WritePrecision prints how often typologies and rules were right, for a terminal.
+func WritePrecision(w io.Writer, typologies, rules []Rate) error {
+	for _, part := range []struct {
+		head  string
+		rates []Rate
+	}{{"类型 TYPOLOGY", typologies}, {"规则 RULE", rules}} {
+		rows := [][]string{{part.head, "属实 CONFIRMED", "排除 REFUTED", "数据错误 DATA", "未定 UNDECIDED", "准确率 PRECISION"}}
+		for _, r := range part.rates {
+			rows = append(rows, []string{r.Name, fmt.Sprint(r.Confirmed), fmt.Sprint(r.Refuted), fmt.Sprint(r.DataError), fmt.Sprint(r.Undecided),
+				fmt.Sprintf("%.2f (%.2f–%.2f)", r.Precision, r.Lowest, r.Highest)})
+		}
+		if err := writeTable(w, rows, 1, 2, 3, 4); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // StateName names a stage of a case for people.
 func StateName(s State) vw.Bilingual {
 	zh := map[State]string{Suspicion: "待核查", Investigating: "调查中", Suspended: "中止", InReviewStage: "待审核", Returned: "退回", Refuted: "排除", Inconclusive: "证据不足",

@@ -117,14 +117,11 @@ func (s *Store) putFindings(ctx context.Context, op string, w *cases.Write) erro
 // sealed is a document as JSON with the hash of its content in it.
 func sealed(op string, document object) (body []byte, hash string, err error) {
 	b, err := json.Marshal(document, json.Deterministic(true))
-	if err == nil {
-		hash = key(string(b))
-		document["hash"] = hash
-		body, err = json.Marshal(document, json.Deterministic(true))
-	}
 	if err != nil {
 		return nil, "", &vw.Error{Op: op, Code: vw.Invalid, Err: err}
 	}
+	hash = key(string(b))
+	body = append(append(make([]byte, 0, len(b)+len(hash)+12), `{"hash":"`+hash+`",`...), b[1:]...) // no document is empty
 	return body, hash, nil
 }
 

@@ -178,6 +178,29 @@ func caseRound() command {
 	}}
 }
 
+func casePrecision() command {
+	return command{"case precision", "--cases FILE", "say how often each typology and each rule was right, by what people decided", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
+		var w where
+		w.flags(f)
+		return func(ctx context.Context, args []string, s streams) error {
+			if err := none(args); err != nil {
+				return err
+			}
+			d, err := w.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = d.Close() }()
+			judged, err := d.Judged(ctx)
+			if err != nil {
+				return err
+			}
+			typologies, rules := cases.Precision(judged)
+			return cases.WritePrecision(s.out, typologies, rules)
+		}
+	}}
+}
+
 func auditVerify() command {
 	return command{"audit verify", "[--cases FILE | LOG]", "check the audit log: name every line that was altered, is missing or stands elsewhere", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		var w where
