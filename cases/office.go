@@ -318,50 +318,75 @@ func (o *Office) Deliver(ctx context.Context, id string) (Document, error) {
 	return d, &vw.Error{Op: "cases.Deliver", Code: vw.Unavailable, Err: errors.New("the case kept changing")}
 }
 
-// Round is what runs every minute: it delivers what waits, and does what time brings about (Procedure.Tick) in every case
-// that is not closed. It returns how many cases changed; one that fails does not stop the others.
-func (o *Office) Round(ctx context.Context) (changed int, err error) {
+// Round is what runs every minute: it delivers what waits, wakes alerts whose day has come, and does what time brings about
+// (Procedure.Tick) in the cases that are being worked on; in all of them when so asked, which should be every hour. It returns how
+// many changed; one that fails does not stop the others.
+func (o *Office) Round(ctx context.Context, all bool) (changed int, err error) {
+	now := o.Now()
+	working := Query{Kind: CaseRow, Sort: "at", Limit: 500, States: []State{Investigating, Suspended, InReviewStage, Returned, Confirmed, PenaltyProposed, Notified, Approved, Executing, Reopened}}
+	if all {
+		working.States = nil
+	}
 	var errs []error
-	visit := func(q Query, do func(id string) (bool, error)) {
-		for {
+	for _, part := range []struct {
+		query Query
+		do    func(id string) (bool, error)
+	}{
+		{Query{Kind: AlertRow, Sort: "due", Limit: 500, States: []State{AlertSnoozed}, DueBefore: stamp(now)}, func(id string) (bool, error) { return o.wake(ctx, id) }},
+		{working, func(id string) (bool, error) { return o.tick(ctx, id) }},
+		{Query{Kind: CaseRow, Pending: true, Sort: "at", Limit: 500}, func(id string) (bool, error) {
+			_, err := o.Deliver(ctx, id)
+			return err == nil, err
+		}},
+	} {
+		for q := part.query; ; {
 			page, err := o.Archive.Search(ctx, q)
 			if err != nil {
 				errs = append(errs, err)
-				return
+				break
 			}
 			for _, r := range page.Rows {
-				ok, err := do(r.ID)
-				if err != nil {
-					errs = append(errs, err)
-				}
+				ok, err := part.do(r.ID)
 				if ok {
 					changed++
 				}
+				errs = append(errs, err)
 			}
 			if q.Cursor = page.Next; q.Cursor == "" {
-				return
+				break
 			}
 		}
 	}
-	visit(Query{Kind: CaseRow, Sort: "at", Limit: 500}, func(id string) (bool, error) {
-		d, err := o.Archive.Document(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		next, ok, err := o.Procedure.Tick(d, o.Now())
-		if err != nil || !ok {
-			return false, err
-		}
-		if err := o.Archive.PutDocument(ctx, &next); vw.CodeOf(err) != vw.Conflict { // a person was faster: the next round
-			return err == nil, err
-		}
-		return false, nil
-	})
-	visit(Query{Kind: CaseRow, Pending: true, Sort: "at", Limit: 500}, func(id string) (bool, error) {
-		_, err := o.Deliver(ctx, id)
-		return err == nil, err
-	})
 	return changed, errors.Join(errs...)
+}
+
+func (o *Office) tick(ctx context.Context, id string) (bool, error) {
+	d, err := o.Archive.Document(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	next, ok, err := o.Procedure.Tick(d, o.Now())
+	if err != nil || !ok {
+		return false, err
+	}
+	err = o.Archive.PutDocument(ctx, &next)
+	if vw.CodeOf(err) == vw.Conflict { // a person was faster: the next round
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (o *Office) wake(ctx context.Context, id string) (bool, error) {
+	found, err := o.Archive.Alerts(ctx, id)
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
+	next, err := o.Procedure.ApplyAlert(found[0], Command{Verb: "wake"}, TheSystem, o.Now())
+	if err != nil {
+		return false, nil // a person was faster
+	}
+	late, err := o.Archive.PutAlerts(ctx, []Alert{next})
+	return err == nil && len(late) == 0, err
 }
 
 // Judged are all decided cases with their findings, by id: what Precision counts and a reweighting learns from. Findings that have

@@ -136,7 +136,7 @@ func TestADeathBetweenAnyTwoWritesLosesNoMessage(t *testing.T) {
 		mortal := *o
 		mortal.Archive = &dying{store, writes}
 		_, err := mortal.Do(t.Context(), "case-1", cases.Command{Verb: "stop", Reason: "监控显示连续空刷，先行停用"}, li)
-		if _, err := o.Round(t.Context()); err != nil {
+		if _, err := o.Round(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 		d, err2 := store.Document(t.Context(), "case-1")
@@ -304,8 +304,23 @@ func TestFindingsBecomeAlertsThatNobodyLoses(t *testing.T) {
 	if err != nil || got[0].State != cases.AlertAttached || got[0].CaseID != "case-9" {
 		t.Errorf("the weaker alert was not attached: %+v %v", got, err)
 	}
-	_ = now
-	if n := len(entered(t, store)); n != 4 { // the refused ones too
+	do(vw.Conflict, cases.Command{Verb: "snooze", Text: "2022-10-01"}, li) // attached by now
+	if _, err := o.Alert(t.Context(), "b", cases.Command{Verb: "snooze", Text: "2022-10-01"}, li); err != nil {
+		t.Fatal(err)
+	}
+	for days, want := range []cases.State{4: cases.AlertSnoozed, 5: cases.AlertNew} {
+		if want == "" {
+			continue
+		}
+		*now = monday.AddDate(0, 0, days)
+		if _, err := o.Round(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := store.Alerts(t.Context(), "b"); err != nil || got[0].State != want {
+			t.Errorf("after %d days: %+v %v", days, got, err)
+		}
+	}
+	if n := len(entered(t, store)); n != 5 { // the refused ones too
 		t.Errorf("%d lines entered", n)
 	}
 }

@@ -18,6 +18,9 @@ func (p *Procedure) Tick(doc Document, now time.Time) (next Document, changed bo
 		changed, m.ref = true, ref
 		m.say(what, zh, en, args...)
 	}
+	if p.triage(&next) {
+		changed = true
+	}
 	for i := range w.Clocks {
 		c := &w.Clocks[i]
 		if !c.Running() {
@@ -91,4 +94,23 @@ func (p *Procedure) Tick(doc Document, now time.Time) (next Document, changed bo
 		return doc, false, err
 	}
 	return next, true, p.finish(&next, now)
+}
+
+// triage gives a case that the Desk opened and nobody has taken the clock of its severity, which the Desk keeps as DueAt, so
+// that its warnings and its breach are told like any other's. It tells whether the clock changed.
+func (p *Procedure) triage(d *Document) bool {
+	opened, due := moment(d.Case.OpenedAt), moment(d.Case.DueAt)
+	if d.Work.stage() != Suspicion || due.IsZero() || !due.After(opened) {
+		return false
+	}
+	c := d.Work.clock("triage")
+	switch {
+	case c == nil:
+		d.Work.Clocks = append(d.Work.Clocks, Clock{Name: "triage", Limit: Limit{Unit: Hours, Basis: "案件严重程度对应的处理时限"}, StartedAt: d.Case.OpenedAt})
+		c = &d.Work.Clocks[len(d.Work.Clocks)-1]
+	case c.Unit != Hours || c.DueAt == d.Case.DueAt:
+		return false
+	}
+	c.N, c.DueAt = int(due.Sub(opened).Hours()), d.Case.DueAt
+	return true
 }

@@ -2,6 +2,7 @@ package cases_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -388,6 +389,47 @@ func TestAStopOfOnePersonEndsAfterADay(t *testing.T) {
 		t.Errorf("a second tick did something: %v %v", changed, err)
 	}
 	o.refused("ended", vw.Conflict, zhao, cases.Command{Verb: "confirm_stop", Target: "case-1/s-1", Reason: "同意"})
+}
+
+func TestAConfirmedStopLastsUntilItIsLifted(t *testing.T) {
+	o := newOffice(t, 1)
+	o.do(li, cases.Command{Verb: "stop", Reason: "监控显示连续空刷，先行停用"})
+	o.do(zhao, cases.Command{Verb: "confirm_stop", Target: "case-1/s-1", Reason: "同意"})
+	o.now = o.now.Add(100 * time.Hour)
+	next, _, err := o.p.Tick(o.doc, o.now)
+	if err != nil || !next.Work.Stops[0].InForce(o.now) {
+		t.Errorf("%+v %v", next.Work.Stops, err)
+	}
+	o.do(li, cases.Command{Verb: "lift_stop", Target: "case-1/s-1", Reason: "已核实正常"})
+	if o.doc.Work.Stops[0].InForce(o.now) {
+		t.Error("it was not lifted")
+	}
+}
+
+// TestNobodyTookTheCaseInTime: the desk's due time is a clock like any other, with its warnings and its breach.
+func TestNobodyTookTheCaseInTime(t *testing.T) {
+	o := newOffice(t, 1)
+	var told []string
+	for hour := range 40 {
+		next, _, err := o.p.Tick(o.doc, o.now.Add(time.Duration(hour)*time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range next.Work.Outbox[len(o.doc.Work.Outbox):] {
+			if m.Kind == cases.NotifyMessage {
+				told = append(told, fmt.Sprint(hour, " ", m.To))
+			}
+		}
+		o.doc = next
+	}
+	if diff := cmp.Diff([]string{"12 [supervisor]", "20 [supervisor]", "24 [supervisor]"}, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	o.do(li, cases.Command{Verb: "declare"})
+	o.do(li, cases.Command{Verb: "take"})
+	if o.doc.Work.Clocks[0].StoppedAt == "" {
+		t.Error("the clock goes on although somebody took the case")
+	}
 }
 
 func TestTheTracksNeverMix(t *testing.T) {

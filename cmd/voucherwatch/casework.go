@@ -171,7 +171,7 @@ func caseRound() command {
 				return err
 			}
 			defer func() { _ = d.Close() }()
-			n, err := d.Round(ctx)
+			n, err := d.Round(ctx, true)
 			fmt.Fprintf(s.out, "%d 件有变化 (%d cases changed)\n", n, n)
 			return err
 		}

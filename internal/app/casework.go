@@ -149,11 +149,11 @@ const roundEvery = time.Minute
 
 // rounds runs the office's round until ctx ends. An archive that is away for a while is no reason to end.
 func rounds(ctx context.Context, o *cases.Office, logger *slog.Logger) error {
-	for {
+	for n := 0; ; n++ {
 		if err := pause(ctx, roundEvery); err != nil {
 			return nil
 		}
-		if n, err := o.Round(ctx); err != nil && ctx.Err() == nil {
+		if n, err := o.Round(ctx, n%60 == 0); err != nil && ctx.Err() == nil {
 			logger.Warn("round of the office incomplete", slog.String("code", string(vw.CodeOf(err))))
 		} else if n > 0 {
 			logger.Info("round of the office", slog.Int("count", n))
