@@ -13,7 +13,7 @@ fuzz:   ; @for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p 
 golden: ; go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
 bench:  ; go test -run - -bench . -benchmem ./...
 services: ; go run ./test/services
-integration: ; CI=true go run ./internal/citest -tags integration -timeout 30m ./cases/elastic
+integration: ; CI=true go run ./internal/citest -tags integration -timeout 30m ./cases/elastic ./internal/app
 bench-cases: ; go run ./cmd/benchcases --alerts $$((1000000 / $(SCALE))) --cases $$((100000 / $(SCALE)))
 fmt:    ; gofmt -w .
 lint:   ; @test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/^/gofmt: /'; exit 1; }; go vet ./... && go tool staticcheck ./...
