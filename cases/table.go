@@ -116,7 +116,7 @@ func Table() []Transition {
 	clocks := func(names ...string) []string { return names }
 	g := func(guards ...Guard) []Guard { return guards }
 	return slices.Concat([]Transition{
-		{CaseMachine, "take", "认领", "take on", s(Suspicion, Reopened), Investigating, staff, "", g(declared, statutory), clocks("triage", "appeal_decide"), clocks("investigation"), (*move).take},
+		{CaseMachine, "take", "认领", "take on", s(Suspicion, Reopened), Investigating, staff, "", g(declared, statutory), clocks("triage"), clocks("investigation", "decision"), (*move).take},
 		{CaseMachine, "assign", "指派", "assign", s(Suspicion, Investigating, Suspended, Returned, Reopened), "", heads, "", g(withReason), nil, nil, (*move).assign},
 		{CaseMachine, "suspend", "中止", "suspend", s(Investigating), Suspended, staff, "suspend", g(assigned, suspendReason), nil, nil, (*move).suspend},
 		{CaseMachine, "resume", "恢复", "resume", s(Suspended), Investigating, staff, "", g(withReason), nil, nil, (*move).resume},
@@ -131,8 +131,8 @@ func Table() []Transition {
 		{CaseMachine, "reply", "记录陈述申辩", "record a reply", s(Notified), "", staff, "", g(withReason), nil, nil, (*move).reply},
 		{CaseMachine, "answer", "答复", "answer a reply", s(Notified), "", staff, "", g(withReason), nil, nil, (*move).answer},
 		{CaseMachine, "waive", "当事人放弃陈述申辩", "record a waiver", s(Notified), "", staff, "", g(withReason), nil, nil, (*move).waive},
-		{CaseMachine, "decide", "批准处置", "decide", s(Notified), Approved, lawyers, "decide", g(heard, gates), clocks("reply"), nil, (*move).decide},
-		{CaseMachine, "execute", "执行", "execute", s(Approved), Executing, staff, "", nil, nil, nil, (*move).execute},
+		{CaseMachine, "decide", "批准处置", "decide", s(Notified), Approved, lawyers, "decide", g(heard, gates), clocks("reply", "decision"), clocks("serve"), (*move).decide},
+		{CaseMachine, "execute", "执行", "execute", s(Approved), Executing, staff, "", nil, clocks("serve"), nil, (*move).execute},
 		{CaseMachine, "close", "结案", "close", s(Refuted, Inconclusive, Confirmed, Executing), ClosedStage, heads, "", g(withReason, measuresDone, told), nil, nil, (*move).close},
 		{CaseMachine, "reopen", "重启", "reopen", s(ClosedStage), Reopened, staff, "reopen", g(newFact), nil, clocks("triage"), (*move).reopen},
 

@@ -455,8 +455,8 @@ func TestTheTracksNeverMix(t *testing.T) {
 	other := &office{t: t, p: o.p, doc: b, now: o.now}
 	other.do(wang, cases.Command{Verb: "declare"})
 	other.do(wang, cases.Command{Verb: "take"})
-	if c := other.doc.Work.Clocks[1]; c.Name != "investigation" || c.N != 15 {
-		t.Errorf("clock of track B: %+v", c)
+	if c := other.doc.Work.Clocks; c[1].Name != "investigation" || c[1].N != 15 || c[2].Name != "decision" || c[2].N != 90 {
+		t.Errorf("clocks of track B: %+v", c)
 	}
 }
 

@@ -3,9 +3,12 @@ package elastic
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +184,43 @@ func TestOpenNamesEveryFault(t *testing.T) {
 	}
 	if err != nil && strings.Contains(err.Error(), "u:p") {
 		t.Errorf("the password is shown: %v", err)
+	}
+}
+
+func TestTheConnectionIsSafeAndSaysWhoWeAre(t *testing.T) {
+	asked := ""
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Header.Get("Authorization")
+		w.Header().Set("X-Elastic-Product", "Elasticsearch")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"found":false}`)
+	}))
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.StartTLS()
+	defer srv.Close()
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	for _, tt := range []struct {
+		name   string
+		o      Options
+		want   vw.Code
+		header string
+	}{
+		{"with a key", Options{CACert: authority, APIKey: "a2V5"}, vw.NotFound, "APIKey a2V5"},
+		{"with a user", Options{CACert: authority, Username: "u", Password: "p"}, vw.NotFound, "Basic dTpw"},
+		{"without the authority", Options{APIKey: "a2V5"}, vw.Unavailable, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked = ""
+			tt.o.URLs = []string{srv.URL}
+			s, err := Open(tt.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.Case(t.Context(), "c")
+			if vw.CodeOf(err) != tt.want || !strings.EqualFold(asked, tt.header) {
+				t.Errorf("%v, asked as %q", err, asked)
+			}
+		})
 	}
 }
 
