@@ -66,7 +66,7 @@ CREATE INDEX rows_by_subsidy ON rows (kind, subsidy DESC, id);
 CREATE INDEX rows_by_subject ON rows (subject, kind);
 CREATE INDEX rows_by_case    ON rows (case_id) WHERE case_id <> '';
 CREATE INDEX rows_pending    ON rows (kind, score DESC, id) WHERE pending > 0;
-CREATE INDEX rows_counted    ON rows (kind, state, typology, severity, assignee, track);
+CREATE INDEX rows_counted    ON rows (kind, state, score, typology, severity, assignee, track);
 CREATE VIRTUAL TABLE texts USING fts5 (words, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 0");
 CREATE TABLE audit (
 	seq  INTEGER PRIMARY KEY,
