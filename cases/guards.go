@@ -90,7 +90,7 @@ var (
 		return nil
 	}}
 	assessed = Guard{"assessments", func(m *move) error {
-		for _, t := range m.doc.Case.Typologies {
+		for _, t := range m.doc.allegations() {
 			if !slices.ContainsFunc(m.doc.Work.Assessments, func(a Assessment) bool { return a.Typology == t }) {
 				return refuse(vw.Conflict, "assessments", "%s 尚未认定", "%s has not been assessed", t)
 			}

@@ -86,8 +86,42 @@ func (o *Office) enter(ctx context.Context, e Entered) error {
 	return err
 }
 
-// Create writes a case that Opened or Statutory made.
-func (o *Office) Create(ctx context.Context, d Document) (Document, error) {
+// Open opens a case of a subject from a written source: a complaint, an audit, a referral. While a case of the subject is open,
+// that is vw.Conflict and names it: what is known goes there. The Desk files what it finds later into the case.
+func (o *Office) Open(ctx context.Context, campaign string, s vw.Subject, typologies []string, source string, actor Actor) (Document, error) {
+	for generation := 1; ; generation++ {
+		id := CaseID(campaign, s, generation)
+		c, err := o.Archive.Case(ctx, id)
+		switch {
+		case err == nil && c.Status != Closed:
+			return Document{}, refuse(vw.Conflict, "already_open", "该对象已有在办案件 %s，请并入", "a case of this subject is open already: %s", id)
+		case err == nil:
+			continue
+		case vw.CodeOf(err) != vw.NotFound:
+			return Document{}, err
+		}
+		d, err := o.Procedure.Opened(id, campaign, s, typologies, source, actor, o.Now())
+		if err != nil {
+			return d, errors.Join(err, o.refusedEntry(ctx, "case.open", id, actor, err))
+		}
+		return o.create(ctx, d)
+	}
+}
+
+// Statutory begins track B beside a case: see Procedure.Statutory.
+func (o *Office) Statutory(ctx context.Context, id string, actor Actor) (Document, error) {
+	a, err := o.Archive.Document(ctx, id)
+	if err != nil {
+		return a, err
+	}
+	b, err := o.Procedure.Statutory(a, actor, o.Now())
+	if err != nil {
+		return b, errors.Join(err, o.refusedEntry(ctx, "case.statutory", id, actor, err))
+	}
+	return o.create(ctx, b)
+}
+
+func (o *Office) create(ctx context.Context, d Document) (Document, error) {
 	if err := o.Archive.PutDocument(ctx, &d); err != nil {
 		return d, err
 	}
@@ -495,6 +529,11 @@ func (o *Office) Alert(ctx context.Context, id string, cmd Command, actor Actor)
 		if err != nil {
 			return found[0], errors.Join(err, o.refusedEntry(ctx, "alert."+cmd.Verb, "", actor, err))
 		}
+		if cmd.Verb == "attach" {
+			if err := o.attach(ctx, id, cmd.To, actor); err != nil {
+				return found[0], err
+			}
+		}
 		// Entered first: an alert that is dismissed without a line in the log would be worse than a line too many.
 		if err := o.enter(ctx, Entered{Actor: actor.ID, Action: "alert." + cmd.Verb, Ref: id, CaseID: next.CaseID, Revision: next.Revision}); err != nil {
 			return found[0], err
@@ -505,4 +544,35 @@ func (o *Office) Alert(ctx context.Context, id string, cmd Command, actor Actor)
 		}
 	}
 	return Alert{}, &vw.Error{Op: "cases.Alert", Code: vw.Unavailable, Err: errors.New("the alert kept changing")}
+}
+
+// attach files the finding of an alert in an open case, and lists it there. Its figures join those of the case when the Desk next
+// looks at it.
+func (o *Office) attach(ctx context.Context, finding, id string, actor Actor) error {
+	for range attempts {
+		c, err := o.Archive.Case(ctx, id)
+		if err != nil {
+			return err
+		}
+		if c.Status == Closed {
+			return refuse(vw.Conflict, "closed", "已结案，不能并入", "the case is closed and takes no more in")
+		}
+		if slices.Contains(c.FindingIDs, finding) {
+			return nil
+		}
+		fs, err := o.Archive.Findings(ctx, finding)
+		if err != nil {
+			return err
+		}
+		c.FindingIDs = slices.Sorted(slices.Values(append(slices.Clone(c.FindingIDs), finding)))
+		c.Timeline = slices.Clip(c.Timeline)
+		attached(&c, stamp(o.Now()), &fs[0])
+		c.Timeline[len(c.Timeline)-1].Who = actor.ID
+		c.UpdatedAt, c.Revision = stamp(o.Now()), c.Revision+1
+		err = o.Archive.Put(ctx, Write{Docket: CaseID(c.Campaign, c.Subject, 1), Findings: fs, Case: &c})
+		if vw.CodeOf(err) != vw.Conflict {
+			return err
+		}
+	}
+	return &vw.Error{Op: "cases.Alert", Code: vw.Unavailable, Err: errors.New("the case kept changing")}
 }

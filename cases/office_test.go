@@ -348,3 +348,75 @@ func TestPrecisionCountsWhatPeopleDecided(t *testing.T) {
 		t.Errorf("%+v", r) // Wilson of 2 of 4: 0.150 to 0.850
 	}
 }
+
+func TestAComplaintOpensACaseThatTheDeskGoesOnWith(t *testing.T) {
+	store := cases.NewMemory()
+	o, now := anOffice(t, store, nil)
+	m9 := vw.Subject{Kind: "merchant", ID: "m9"}
+	if _, err := o.Open(t.Context(), "g", m9, []string{"T21"}, " ", li); vw.CodeOf(err) != vw.Invalid {
+		t.Errorf("without a source: %v", err)
+	}
+	if _, err := o.Open(t.Context(), "g", m9, []string{"T21"}, "12315 第 88 号", audit); vw.CodeOf(err) != vw.Forbidden {
+		t.Errorf("by an auditor: %v", err)
+	}
+	d, err := o.Open(t.Context(), "g", m9, []string{"T21"}, "12315 第 88 号", li)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Open(t.Context(), "g", m9, []string{"T21"}, "12315 第 89 号", li); vw.CodeOf(err) != vw.Conflict || !strings.Contains(err.Error(), d.Case.CaseID) {
+		t.Errorf("a second one: %v", err)
+	}
+	desk, err := cases.NewDesk(cases.Options{Store: store, Campaign: "g", OpenAt: 600})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := vw.Finding{FindingID: "f9", Typology: "T01", Subject: m9, MerchantIDs: []string{"m9"}, LastAt: now.Format(time.RFC3339), Score: 700, Severity: "high", Revision: 1}
+	changed, err := desk.Apply(t.Context(), []vw.Finding{f}, now.Format(time.RFC3339))
+	if err != nil || len(changed) != 1 || changed[0].CaseID != d.Case.CaseID {
+		t.Fatalf("%+v, %v", changed, err)
+	}
+	for _, cmd := range []cases.Command{{Verb: "declare"}, {Verb: "take"}, {Verb: "assess", Typology: "T21", Code: "unclear", Text: "待查"}, {Verb: "assess", Typology: "T01", Code: "unclear", Text: "待查"}} {
+		if d, err = o.Do(t.Context(), d.Case.CaseID, cmd, li); err != nil {
+			t.Errorf("%s %s: %v", cmd.Verb, cmd.Typology, err)
+		}
+	}
+	if d.Work.Source == "" || len(d.Case.FindingIDs) != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestAPersonAttachesAnAlertToACaseAndTheDeskKeepsIt(t *testing.T) {
+	store := cases.NewMemory()
+	o, now := anOffice(t, store, nil)
+	weak := vw.Finding{FindingID: "weak", Typology: "P01", Subject: vw.Subject{Kind: "customer", ID: "u1"}, LastAt: now.Format(time.RFC3339), Score: 300, Severity: "low", SubsidyFen: 700, RedemptionIDs: []string{"r1"}, Revision: 1}
+	desk, err := cases.NewDesk(cases.Options{Store: store, Campaign: "g", OpenAt: 600})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed := func(fs ...vw.Finding) []vw.Case {
+		changed, err := desk.Apply(t.Context(), fs, now.Format(time.RFC3339))
+		if err == nil {
+			err = cases.RaiseAll(t.Context(), store, "g", fs, changed)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return changed
+	}
+	strong := vw.Finding{FindingID: "strong", Typology: "T04", Subject: vw.Subject{Kind: "merchant", ID: "m5"}, MerchantIDs: []string{"m5"}, LastAt: now.Format(time.RFC3339), Score: 900, Severity: "high", SubsidyFen: 100, RedemptionIDs: []string{"r2"}, Revision: 1}
+	id := feed(strong)[0].CaseID
+	feed(weak)
+	for range 2 { // the second time is a conflict of the alert, and changes nothing
+		_, _ = o.Alert(t.Context(), "weak", cases.Command{Verb: "attach", To: id}, li)
+	}
+	strong.Revision, strong.Score = 2, 950
+	feed(strong)
+	c, err := store.Case(t.Context(), id)
+	if err != nil || !slices.Equal(c.FindingIDs, []string{"strong", "weak"}) || c.SubsidyFen != 800 || !slices.Equal(c.Typologies, []string{"P01", "T04"}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	got, err := store.Alerts(t.Context(), "weak")
+	if err != nil || got[0].State != cases.AlertAttached || got[0].CaseID != id {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -21,7 +21,7 @@ func (p *Procedure) Opened(id, campaign string, s vw.Subject, typologies []strin
 		return Document{}, refuse(vw.Forbidden, "wrong_role", "您的角色不能立案", "your role cannot open a case")
 	}
 	d := Document{Case: vw.Case{CaseID: id, Campaign: campaign, Subject: s, Status: Open, Typologies: slices.Sorted(slices.Values(typologies)),
-		Agencies: []string{"GX"}, Severity: "low", OpenedAt: stamp(now)}, Work: Work{Source: source}}
+		Agencies: []string{"GX"}, Severity: "low", OpenedAt: stamp(now)}, Work: Work{Source: source, Alleged: typologies}}
 	return p.begin(d, actor, now, "立案：%s", "opened: %s", source)
 }
 

@@ -12,7 +12,7 @@ func (m *move) sign() Signature { return Signature{m.actor.ID, stamp(m.now)} }
 func (m *move) take() error {
 	w := &m.doc.Work
 	if w.stage() == Reopened || len(w.Tasks) == 0 {
-		for _, t := range m.p.tasks(m.doc.Case.Typologies) {
+		for _, t := range m.p.tasks(m.doc.allegations()) {
 			if find(w.Tasks, t.ID, func(t *Task) string { return t.ID }) == nil {
 				w.Tasks = append(w.Tasks, t)
 			}
@@ -184,7 +184,7 @@ func (m *move) assess() error {
 	if !slices.Contains([]string{"proven", "not_proven", "unclear"}, m.cmd.Code) {
 		return refuse(vw.Invalid, "result", "认定须为属实、不属实或不清", "the result is proven, not_proven or unclear")
 	}
-	if !slices.Contains(m.doc.Case.Typologies, m.cmd.Typology) {
+	if !slices.Contains(m.doc.allegations(), m.cmd.Typology) {
 		return refuse(vw.Invalid, "typology", "本案没有 %s", "the case has no %s", m.cmd.Typology)
 	}
 	for _, id := range m.cmd.Refs {

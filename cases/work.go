@@ -23,8 +23,10 @@ type Work struct {
 	Track   Track `json:"track,omitempty"` // empty is A
 	Stage   State `json:"stage,omitempty"` // empty is suspicion
 	// Source is why a case was opened that the Desk did not open: a complaint, an audit, a referral.
-	Source  string `json:"source,omitempty"`
-	Outcome string `json:"outcome,omitempty"` // recommended, then decided: confirmed, refuted, inconclusive
+	Source string `json:"source,omitempty"`
+	// Alleged are the typologies that the source names, besides those of the findings.
+	Alleged []string `json:"alleged,omitempty"`
+	Outcome string   `json:"outcome,omitempty"` // recommended, then decided: confirmed, refuted, inconclusive
 	// DataError says that a refuted case rests on wrong data: that does not count against a rule.
 	DataError   bool         `json:"data_error,omitempty"`
 	Contacted   bool         `json:"contacted,omitempty"` // the merchant was spoken to and must be told the end
@@ -167,6 +169,13 @@ func (d *Document) Due() string {
 		due = d.Case.DueAt
 	}
 	return due
+}
+
+// allegations are what a case must answer: the typologies of its findings and of its source.
+func (d *Document) allegations() []string {
+	all := slices.Concat(d.Case.Typologies, d.Work.Alleged)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // authors are who wrote what a decision rests on: assessments, evidence, technical reviews.

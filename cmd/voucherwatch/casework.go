@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"voucherwatch/campaign"
 	"voucherwatch/cases"
 	"voucherwatch/internal/app"
 
@@ -142,6 +143,48 @@ func caseAttach() command {
 			}
 			e := doc.Work.Evidence[len(doc.Work.Evidence)-1]
 			_, err = fmt.Fprintf(s.out, "%s SHA-256 %s SM3 %s\n", e.ID, e.Hash.SHA256, e.Hash.SM3)
+			return err
+		}
+	}}
+}
+
+func caseOpen() command {
+	return command{"case open", "--cases FILE --as NAME --source TEXT MERCHANT", "open a case from a complaint, an audit or a referral; or track B beside a case", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
+		var w where
+		var name, source, typologies, beside string
+		w.flags(f)
+		f.StringVar(&name, "campaign", defaultCampaign, "`NAME` of a built-in campaign or a file")
+		f.StringVar(&source, "source", "", "written `SOURCE`: who said so, under which number")
+		f.StringVar(&typologies, "typologies", "", "`CODES` that it speaks of, separated by commas")
+		f.StringVar(&beside, "statutory", "", "in place of all these: the `CASE` beside which the statutory procedure begins")
+		return func(ctx context.Context, args []string, s streams) error {
+			if len(args) != 1 && beside == "" || len(args) != 0 && beside != "" {
+				return usageError{errors.New("name one merchant, or --statutory CASE")}
+			}
+			c, err := campaign.Load(name)
+			if err != nil {
+				return err
+			}
+			d, err := w.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = d.Close() }()
+			who, err := w.person(ctx, d)
+			if err != nil {
+				return err
+			}
+			var doc cases.Document
+			if beside != "" {
+				doc, err = d.Statutory(ctx, beside, who)
+			} else {
+				codes := strings.FieldsFunc(typologies, func(r rune) bool { return r == ',' })
+				doc, err = d.Office.Open(ctx, c.ID, vw.Subject{Kind: "merchant", ID: args[0]}, codes, source, who)
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(s.out, doc.Case.CaseID)
 			return err
 		}
 	}}

@@ -51,7 +51,7 @@ func main() {
 
 // commands are all of them, in the order of the help.
 func commands() []command {
-	return slices.Concat([]command{demo(), replay(), serve(), simulateCommand(), caseList(), caseShow(), caseDo(), caseAttach(), caseVerbs(), caseRound(), casePrecision(),
+	return slices.Concat([]command{demo(), replay(), serve(), simulateCommand(), caseList(), caseShow(), caseOpen(), caseDo(), caseAttach(), caseVerbs(), caseRound(), casePrecision(),
 		auditVerify(), auditExport()}, userCommands(), indexCommands(), []command{campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(), logSalvage(), version()})
 }
 
