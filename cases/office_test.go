@@ -22,15 +22,20 @@ type port struct {
 	mu   sync.Mutex
 	got  []cases.Message
 	fail error
+	once bool // fail the next one only
 }
 
 func (p *port) Send(_ context.Context, m cases.Message) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fail == nil {
+	fail := p.fail
+	if p.once {
+		p.fail, p.once = nil, false
+	}
+	if fail == nil {
 		p.got = append(p.got, m)
 	}
-	return p.fail
+	return fail
 }
 
 func (p *port) ids() (out []string) {
@@ -101,6 +106,25 @@ func TestWhatMustLeaveWaitsInTheCaseUntilItHasLeft(t *testing.T) {
 	stop.fail = &vw.Error{Code: vw.Invalid, Err: errors.New("never")}
 	if d, err = o.Do(t.Context(), "case-1", cases.Command{Verb: "lift_stop", Target: "case-1/s-1", Reason: "误会"}, li); err != nil || !d.Work.Outbox[0].Failed {
 		t.Errorf("what will never be taken is not marked: %+v %v", d.Work.Outbox, err)
+	}
+}
+
+func TestMessagesOfAKindLeaveInTheirOrder(t *testing.T) {
+	store, stop := cases.NewMemory(), &port{fail: &vw.Error{Code: vw.Unavailable, Err: errors.New("down")}}
+	o, _ := anOffice(t, store, map[string]cases.Port{cases.StopMessage: stop})
+	for _, cmd := range []cases.Command{{Verb: "stop", Reason: "监控显示连续空刷，先行停用"}, {Verb: "lift_stop", Target: "case-1/s-1", Reason: "误会"}} {
+		if _, err := o.Do(t.Context(), "case-1", cmd, li); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop.once = true // the stop fails once more, and the release would not
+	for range 2 {
+		if _, err := o.Deliver(t.Context(), "case-1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(stop.got) != 2 || !strings.Contains(string(stop.got[0].Body), `"action":"stop"`) {
+		t.Errorf("left in the order %v", stop.ids())
 	}
 }
 
