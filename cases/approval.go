@@ -140,7 +140,7 @@ func (p *Procedure) approve(m *move) error {
 	if hash != a.Hash || m.cmd.Hash != a.Hash.SHA256 {
 		return refuse(vw.Conflict, "stale_payload", "案卷在提请后有变动，原审批作废，请重新提请", "the papers changed after the proposal: propose again")
 	}
-	role, ok := a.seat(m.actor)
+	role, ok := a.seat(m.actor, Role(m.cmd.Code))
 	if !ok {
 		return refuse(vw.Forbidden, "wrong_role", "本审批不需要您的角色", "this approval does not need your role")
 	}
@@ -191,8 +191,8 @@ func (m *move) mayApprove(a *Approval) error {
 	return m.unconflicted()
 }
 
-// seat is the first role still to be filled that the actor has.
-func (a *Approval) seat(actor Actor) (Role, bool) {
+// seat is the first role still to be filled that the actor has; who has several may say in which one (as).
+func (a *Approval) seat(actor Actor, as Role) (Role, bool) {
 	left := slices.Clone(a.Roles)
 	for _, b := range a.By {
 		if i := slices.Index(left, b.Role); i >= 0 {
@@ -200,7 +200,7 @@ func (a *Approval) seat(actor Actor) (Role, bool) {
 		}
 	}
 	for _, r := range left {
-		if actor.has(r) {
+		if actor.has(r) && (as == "" || as == r) {
 			return r, true
 		}
 	}
@@ -218,7 +218,7 @@ func (p *Procedure) reject(m *move) error {
 		if err := m.mayApprove(a); err != nil {
 			return err
 		}
-		if _, ok := a.seat(m.actor); !ok {
+		if _, ok := a.seat(m.actor, ""); !ok {
 			return refuse(vw.Forbidden, "wrong_role", "本审批不需要您的角色", "this approval does not need your role")
 		}
 	}

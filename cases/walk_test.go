@@ -116,7 +116,7 @@ func (w *walk) command() cases.Command {
 	if r.IntN(2) == 0 {
 		for _, a := range x.Approvals {
 			if a.Open() {
-				cmd.Verb, cmd.Target, cmd.Hash = pick(r, "approve", "approve", "approve", "approve", "reject"), a.ID, a.Hash.SHA256
+				cmd.Verb, cmd.Target, cmd.Hash, cmd.Code = pick(r, "approve", "approve", "approve", "approve", "reject"), a.ID, a.Hash.SHA256, ""
 			}
 		}
 	}

@@ -340,6 +340,18 @@ func TestTheQuorumGrowsWithTheMoney(t *testing.T) {
 	o.stage(cases.Refuted)
 }
 
+func TestWhoHasTwoRolesSaysInWhichOneTheyAgree(t *testing.T) {
+	both := cases.Actor{ID: "chen", Roles: []cases.Role{cases.Supervisor, cases.LegalReviewer}}
+	o := newOffice(t, 5000_00)
+	o.toReview("refuted")
+	o.do(li, cases.Command{Verb: "refute", Reason: because})
+	a := o.pending()
+	o.refused("wrong_role", vw.Forbidden, both, cases.Command{Verb: "approve", Target: a.ID, Hash: a.Hash.SHA256, Code: "investigator"})
+	o.do(both, cases.Command{Verb: "approve", Target: a.ID, Hash: a.Hash.SHA256, Code: "legal_reviewer"})
+	o.approve(zhao)
+	o.stage(cases.Refuted)
+}
+
 func TestARefutedCaseReleasesItsMerchantInTheSameWrite(t *testing.T) {
 	o := newOffice(t, 1000_00)
 	o.do(li, cases.Command{Verb: "stop", Reason: "监控显示连续空刷，先行停用"})
