@@ -10,6 +10,7 @@ const (
 	Internal    Code = "internal"    // a bug or broken state: report it
 	Invalid     Code = "invalid"     // the input will never be accepted: correct or dead-letter it
 	Conflict    Code = "conflict"    // someone wrote first: read again, then retry
+	Forbidden   Code = "forbidden"   // this person may not: someone else must
 	NotFound    Code = "not_found"   // there is no such thing
 	Unavailable Code = "unavailable" // a dependency is down or full: retry with back-off
 )

@@ -31,6 +31,7 @@ const (
 	WasAttached = "attached"
 	WasRevised  = "revised"
 	WasReopened = "reopened"
+	WasAsked    = "reopen_asked" // graver evidence about a closed case: people decide, see Options.AskToReopen
 	WasClosed   = "closed"
 )
 

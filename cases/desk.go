@@ -27,6 +27,9 @@ type Options struct {
 	// ReopenDays is how long after closing fresh evidence that makes a case worse reopens it; after
 	// that, and at once when 0, fresh evidence begins a new case. See Apply.
 	ReopenDays int
+	// AskToReopen: a case that people closed is not reopened by the Desk; its time line says that graver evidence has come,
+	// whose alerts wait in the queue, and two people decide.
+	AskToReopen bool
 	// Agencies are who must be told of a typology, besides GX, which always is; nil: nobody.
 	Agencies func(typology string) []string
 	// Severity weighs a typology by the whole subsidy of a case; nil: the findings' own decide. The

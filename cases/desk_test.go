@@ -468,3 +468,36 @@ func BenchmarkApply(b *testing.B) {
 	}
 	b.ReportMetric(float64(n*len(in))/b.Elapsed().Seconds(), "findings/s")
 }
+
+func TestAClosedCaseIsNotReopenedByAnImport(t *testing.T) {
+	s := cases.NewMemory()
+	d := desk(t, s, func(o *cases.Options) { o.AskToReopen = true })
+	first := apply(t, d, now, finding("f", "T01", 700, 150_00, "r1"))[0].CaseID
+	frozen := closeCase(t, s, first, "2022-09-25T10:00:00+08:00")
+	graver := with(revision(finding("f", "T01", 700, 150_00, "r1"), 2, 900), func(f *vw.Finding) { f.LastAt = "2022-09-26T10:00:00+08:00" })
+	got := apply(t, d, "2022-09-27T10:00:00+08:00", graver)
+	if len(got) != 1 || got[0].Status != cases.Closed || got[0].Score != frozen.Score || got[0].Timeline[len(got[0].Timeline)-1].What != cases.WasAsked {
+		t.Errorf("%+v", got)
+	}
+	if again := apply(t, d, "2022-09-28T10:00:00+08:00", graver); again != nil {
+		t.Errorf("it asks twice: %+v", again)
+	}
+}
+
+func TestBeyondFiveHundredFindingsACaseTakesAllInAndSaysHowMany(t *testing.T) {
+	s := cases.NewMemory()
+	d := desk(t, s)
+	add := func(from, to int) vw.Case {
+		var fs []vw.Finding
+		for i := from; i < to; i++ {
+			fs = append(fs, finding(fmt.Sprintf("f%04d", i), "T01", 700, 100, fmt.Sprint("r", i)))
+		}
+		return apply(t, d, now, fs...)[0]
+	}
+	before := len(add(0, 500).Timeline)
+	c := add(500, 620)
+	last := c.Timeline[len(c.Timeline)-1]
+	if len(c.FindingIDs) != 620 || c.SubsidyFen != 62_000 || len(c.Timeline) > before+2 || !strings.Contains(c.Timeline[before].Text.En+last.Text.En, "120 more findings attached, 620 in all") {
+		t.Errorf("%d findings, %d lines, %q", len(c.FindingIDs), len(c.Timeline), last.Text.En)
+	}
+}

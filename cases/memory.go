@@ -18,6 +18,11 @@ type Memory struct {
 	dockets  map[string]map[string]struct{} // docket → finding ids
 	filed    map[string]map[string]struct{} // finding id → dockets
 	cases    map[string]vw.Case
+	work     map[string]Work
+	alerts   map[string]Alert
+	records  map[string]map[string]Record // kind → id
+	lines    []string
+	last     Line
 }
 
 var _ Store = (*Memory)(nil)
@@ -29,6 +34,9 @@ func NewMemory() *Memory {
 		dockets:  map[string]map[string]struct{}{},
 		filed:    map[string]map[string]struct{}{},
 		cases:    map[string]vw.Case{},
+		work:     map[string]Work{},
+		alerts:   map[string]Alert{},
+		records:  map[string]map[string]Record{},
 	}
 }
 

@@ -8,5 +8,5 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	casetest.Run(t, func(testing.TB, string) cases.Store { return cases.NewMemory() })
+	casetest.RunArchive(t, func(testing.TB, string) cases.Archive { return cases.NewMemory() })
 }

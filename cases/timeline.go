@@ -53,8 +53,11 @@ func (d *Desk) reopen(old *vw.Case, fs []vw.Finding, now string) *vw.Case {
 	if b.band <= a.band && b.severity <= a.severity && b.step <= a.step && !news {
 		return nil
 	}
-	c.Status = Open
 	text := moved(old, c)
+	if d.AskToReopen {
+		return ask(old, text, strongest(fs).FindingID, now)
+	}
+	c.Status = Open
 	text.Zh = fmt.Sprintf("结案后 %d 日内出现新的更重线索，重新打开。", d.ReopenDays) + text.Zh
 	text.En = fmt.Sprintf("Reopened: graver evidence within %d days of closing. ", d.ReopenDays) + text.En
 	note(c, now, WasReopened, text, strongest(fs).FindingID)
@@ -62,15 +65,44 @@ func (d *Desk) reopen(old *vw.Case, fs []vw.Finding, now string) *vw.Case {
 	return c
 }
 
+// ask is a closed case that says what would reopen it, once; nil when it says so already.
+func ask(old *vw.Case, text vw.Bilingual, ref, now string) *vw.Case {
+	text.Zh, text.En = "结案后出现更重线索，请两人决定是否重启。"+text.Zh, "Graver evidence after closing: two people decide whether to reopen. "+text.En
+	if last := old.Timeline[len(old.Timeline)-1]; last.What == WasAsked && last.Text == text && last.Ref == ref {
+		return nil
+	}
+	c := new(*old)
+	c.Timeline = slices.Clip(c.Timeline)
+	note(c, now, WasAsked, text, ref)
+	c.UpdatedAt, c.Revision = now, old.Revision+1
+	return c
+}
+
+// namedSingly is how many findings a time line names one by one. Beyond it a case still takes every finding in, and says how
+// many it has.
+const namedSingly = 500
+
 // update is a copy of a case with the findings it now has, those that are new to it on its timeline.
 func (d *Desk) update(old *vw.Case, fs []vw.Finding, now string) *vw.Case {
 	c := new(*old)
 	c.Timeline = slices.Clip(c.Timeline) // what a Store returns is read-only
 	d.summarise(c, fs)
+	more := 0
 	for i := range fs {
-		if _, had := slices.BinarySearch(old.FindingIDs, fs[i].FindingID); !had {
-			attached(c, now, &fs[i])
+		if _, had := slices.BinarySearch(old.FindingIDs, fs[i].FindingID); had {
+			continue
 		}
+		if len(old.FindingIDs) >= namedSingly {
+			more++
+			continue
+		}
+		attached(c, now, &fs[i])
+	}
+	if more > 0 {
+		note(c, now, WasAttached, vw.Bilingual{
+			Zh: fmt.Sprintf("又并入线索 %d 条，共 %d 条；超过 %d 条后不再逐条列出。", more, len(fs), namedSingly),
+			En: fmt.Sprintf("%d more findings attached, %d in all; beyond %d they are not named one by one.", more, len(fs), namedSingly),
+		}, "")
 	}
 	c.UpdatedAt, c.Revision = now, old.Revision+1
 	return c

@@ -63,7 +63,7 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 			}
 			run(t, path, "PRAGMA user_version = 99")
 			return path
-		}, "schema version 99, this program knows 1 (use the newer program"},
+		}, "schema version 99, this program knows 2 (use the newer program"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := tt.make(t, t.TempDir())

@@ -39,10 +39,12 @@ type Store struct {
 	// statements of write
 	putFinding, fileFinding, newCase, nextCase, dropTypologies, addTypology *sql.Stmt
 	// statements of read
-	getCase, getFinding, getDocket, getDockets *sql.Stmt
+	getCase, getFinding, getDocket, getDockets, getDocument, getAlert *sql.Stmt
+	// statements of write that came with the work
+	getWork, putRow, putText *sql.Stmt
 }
 
-var _ cases.Store = (*Store)(nil)
+var _ cases.Archive = (*Store)(nil)
 
 // Open opens or makes the file and brings its schema up to date. It fails with vw.Invalid when the path
 // cannot be used (no such directory, not a database or another program's, no right to write, a schema
@@ -119,13 +121,14 @@ func (s *Store) open(ctx context.Context, o Options) error {
 		{s.write, &s.putFinding, putFinding}, {s.write, &s.fileFinding, fileFinding}, {s.write, &s.newCase, newCase},
 		{s.write, &s.nextCase, nextCase}, {s.write, &s.dropTypologies, dropTypologies}, {s.write, &s.addTypology, addTypology},
 		{s.read, &s.getCase, getCase}, {s.read, &s.getFinding, getFinding}, {s.read, &s.getDocket, getDocket},
-		{s.read, &s.getDockets, getDockets},
+		{s.read, &s.getDockets, getDockets}, {s.read, &s.getDocument, getDocument}, {s.read, &s.getAlert, getAlert},
+		{s.write, &s.getWork, getWork}, {s.write, &s.putRow, putRow}, {s.write, &s.putText, putText},
 	} {
 		if *p.to, err = p.db.PrepareContext(ctx, p.text); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.backfill(ctx)
 }
 
 // dsn is SQLite's URI of a path; a plain path would end at its first question mark.

@@ -11,7 +11,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	casetest.Run(t, func(t testing.TB, dir string) cases.Store { return open(t, filepath.Join(dir, "cases.db")) })
+	casetest.RunArchive(t, func(t testing.TB, dir string) cases.Archive { return open(t, filepath.Join(dir, "cases.db")) })
 }
 
 func open(t testing.TB, path string) *sqlite.Store {

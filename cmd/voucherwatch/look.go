@@ -9,10 +9,10 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"voucherwatch/campaign"
 	"voucherwatch/cases"
-	"voucherwatch/cases/sqlite"
 	"voucherwatch/detectors"
 	"voucherwatch/internal/app"
 	"voucherwatch/rules"
@@ -24,7 +24,7 @@ func caseList() command {
 	return command{"case list", "--cases FILE", "list cases by score", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		var path string
 		var q cases.Filter
-		f.StringVar(&path, "cases", "", "`FILE` of the cases: cases.db of serve or demo")
+		f.StringVar(&path, "cases", "", "`FILE` of the cases: cases.db of serve or demo; or the URL of Elasticsearch")
 		f.StringVar(&q.Status, "status", "", "`STATUS`: open, in_review or closed")
 		f.StringVar(&q.Typology, "typology", "", "`CODE`, such as T01")
 		f.IntVar(&q.MinScore, "min-score", 0, "least `SCORE`")
@@ -57,7 +57,7 @@ func caseList() command {
 func caseShow() command {
 	return command{"case show", "--cases FILE ID", "show a case: findings with their reasons, evidence, time line", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		var path string
-		f.StringVar(&path, "cases", "", "`FILE` of the cases: cases.db of serve or demo")
+		f.StringVar(&path, "cases", "", "`FILE` of the cases: cases.db of serve or demo; or the URL of Elasticsearch")
 		return func(ctx context.Context, args []string, s streams) error {
 			if len(args) != 1 {
 				return usageError{errors.New("name one case; case list shows their ids")}
@@ -79,21 +79,30 @@ func caseShow() command {
 			if err != nil {
 				return err
 			}
-			return cases.WriteCase(s.out, c, found, func(code string) vw.Bilingual {
+			if err := cases.WriteCase(s.out, c, found, func(code string) vw.Bilingual {
 				return vw.Bilingual{Zh: p.Typologies[code].Zh, En: p.Typologies[code].En}
-			})
+			}); err != nil {
+				return err
+			}
+			d, err := store.Document(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return cases.WriteWork(s.out, &d)
 		}
 	}}
 }
 
-func openCases(ctx context.Context, path string) (*sqlite.Store, error) {
+func openCases(ctx context.Context, path string) (app.Archive, error) {
 	if path == "" {
 		return nil, usageError{errors.New("--cases is required")}
 	}
-	if err := app.MustExist(path); err != nil {
-		return nil, err
+	if !app.IsURL(path) {
+		if err := app.MustExist(path); err != nil {
+			return nil, err
+		}
 	}
-	return sqlite.Open(ctx, sqlite.Options{Path: path})
+	return app.OpenArchive(ctx, path, 30*time.Second)
 }
 
 func campaignList() command {

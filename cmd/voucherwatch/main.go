@@ -51,14 +51,15 @@ func main() {
 
 // commands are all of them, in the order of the help.
 func commands() []command {
-	return []command{
+	return slices.Concat([]command{
 		demo(), replay(), serve(), simulateCommand(), evaluateCommand(),
-		caseList(), caseShow(),
+		caseList(), caseShow(), caseOpen(), caseDo(), caseAttach(), caseVerbs(), caseRound(), casePrecision(), auditVerify(), auditExport(),
+	}, userCommands(), indexCommands(), []command{
 		campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(),
 		alertsRouteTest(), alertsChannels(), alertsChannelsTest(), alertsDrill(), alertsDeliveries(),
 		blacklistCheck(), blacklistList(), blacklistTable(), blacklistRejected(), blacklistPush(), blacklistReconcile(),
 		logSalvage(), version(),
-	}
+	})
 }
 
 // usageError is a wrong use of the command line.

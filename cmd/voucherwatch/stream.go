@@ -130,6 +130,7 @@ func serve() command {
 		f.StringVar(&o.Policy, "policy", "", "policy `FILE`; none: the built-in one")
 		f.StringVar(&o.Listen, "listen", "127.0.0.1:8642", "`ADDRESS` to listen on")
 		f.StringVar(&o.Dir, "dir", "", "`DIRECTORY` of the event log, the cases and the results")
+		f.StringVar(&o.Cases, "cases", "", "`FILE` of the cases, or the URL of Elasticsearch; none: cases.db in the directory")
 		f.IntVar(&o.Slots, "workers", 2, "`NUMBER` of slots")
 		f.StringVar(&tokens, "token-file", "", "`FILE` with bearer tokens, one per line; or set VOUCHERWATCH_TOKENS, separated by commas")
 		return func(ctx context.Context, args []string, s streams) error {

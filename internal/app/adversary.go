@@ -31,7 +31,7 @@ func SimulateAgainst(ctx context.Context, o simulate.Options, policy, events, la
 		return simulate.Summary{}, err
 	}
 	defer r.engine.Close()
-	f := newOffice(ctx, r)
+	f := newBlocker(ctx, r)
 	o.Adversary, o.Feedback = true, f.withholds
 	s, err := simulateFiles(ctx, o, events, labels, f)
 	if f.err != nil {
@@ -52,7 +52,7 @@ type office struct {
 	err      error
 }
 
-func newOffice(ctx context.Context, r *run) *office {
+func newBlocker(ctx context.Context, r *run) *office {
 	f := &office{ctx: ctx, run: r, shop: map[string]string{}, blocked: map[string]bool{}, excluded: map[string]bool{}}
 	r.scored = f.scored
 	return f

@@ -79,7 +79,7 @@ func TestTheOfficeWithholdsByScoreFindingAndMerchant(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &run{campaign: c, policy: p}
-	f := newOffice(t.Context(), r)
+	f := newBlocker(t.Context(), r)
 	f.excluded["m2"] = true
 	line := func(id, merchant string, score int) []byte {
 		return fmt.Appendf(nil, `{"redemption_id":%q,"merchant_id":%q,"score":%d}`+"\n", id, merchant, score)

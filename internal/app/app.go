@@ -44,7 +44,7 @@ func NewEngine(c *vw.Campaign, p *rules.Policy, slots int) (*detectors.Engine, e
 // NewDesk makes a desk of a campaign and a policy over a store.
 func NewDesk(c *vw.Campaign, p *rules.Policy, store cases.Store) (*cases.Desk, error) {
 	return cases.NewDesk(cases.Options{
-		Store: store, Campaign: c.ID, OpenAt: p.Grouping.OpenAt, HighAt: p.Score.High, DueHours: p.Grouping.DueHours, ReopenDays: p.Grouping.ReopenDays,
+		Store: store, Campaign: c.ID, OpenAt: p.Grouping.OpenAt, HighAt: p.Score.High, DueHours: p.Grouping.DueHours, ReopenDays: p.Grouping.ReopenDays, AskToReopen: true,
 		Agencies: func(code string) []string { return p.Typologies[code].Agencies },
 		Severity: p.Severity,
 	})

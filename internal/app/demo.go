@@ -90,6 +90,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 		return err
 	}
 	defer r.engine.Close()
+	r.alerts = store
 	t := &tally{truth: truth, review: p.Score.Review, scores: map[string]int{}}
 	r.scored = t.scored
 	started, first := o.Now(), time.Time{}

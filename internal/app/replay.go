@@ -140,7 +140,8 @@ type run struct {
 	engine   *detectors.Engine
 	desk     *cases.Desk
 	store    cases.Store
-	scores   io.Writer // may be nil
+	alerts   cases.AlertStore // may be nil: a replay has no queue
+	scores   io.Writer        // may be nil
 	dead     *stream.DeadLetterWriter
 	findings map[string]vw.Finding
 	caseIDs  map[string]bool
@@ -250,6 +251,11 @@ func (r *run) deliver(ctx context.Context) error {
 		}
 		for i := range changed {
 			r.caseIDs[changed[i].CaseID] = true
+		}
+		if r.alerts != nil {
+			if err := cases.RaiseAll(ctx, r.alerts, r.campaign.ID, r.outcome.Findings, changed); err != nil {
+				return err
+			}
 		}
 	}
 	if r.progress != nil {

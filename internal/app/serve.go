@@ -21,7 +21,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"voucherwatch/cases"
-	"voucherwatch/cases/sqlite"
 	"voucherwatch/stream"
 	"voucherwatch/stream/ingest"
 
@@ -34,10 +33,12 @@ type ServeOptions struct {
 	Policy   string
 	Listen   string // host:port
 	Dir      string // of the log, the cases and the results
-	Tokens   []string
-	Slots    int
-	Logger   *slog.Logger
-	Now      func() time.Time
+	// Cases is where cases are kept: a file, or the URL of Elasticsearch; empty: cases.db in Dir.
+	Cases  string
+	Tokens []string
+	Slots  int
+	Logger *slog.Logger
+	Now    func() time.Time
 	// Listening, if set, is told the address when the server answers.
 	Listening func(net.Addr)
 
@@ -69,11 +70,15 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	store, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(o.Dir, "cases.db")})
+	store, err := OpenArchive(ctx, cmp.Or(o.Cases, filepath.Join(o.Dir, "cases.db")), forever)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
+	office, err := newOffice(store, filepath.Join(o.Dir, "evidence"), o.Now, map[string]cases.Port{cases.VerdictMessage: verdicts{events}})
+	if err != nil {
+		return err
+	}
 	r, at, err := resumed(o.Dir, events.End(), func() (*run, error) {
 		r, err := newRun(c, p, max(1, o.Slots), store, o.Now)
 		if err == nil {
@@ -84,6 +89,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
+	r.alerts = store
 	defer r.engine.Close()
 	s := &server{run: r, log: events, logger: o.Logger, metrics: newMetrics(reg), dir: o.Dir, consuming: o.consuming, saveEvery: cmp.Or(o.saveEvery, saveEvery)}
 	if err := s.open(at); err != nil {
@@ -136,6 +142,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		}
 		return err
 	})
+	group.Go(func() error { return rounds(ctx, office, o.Logger) })
 	return group.Wait()
 }
 

@@ -153,6 +153,17 @@ func batches(t *testing.T, events string, lines int) (cut [][]byte, whole string
 // a case was opened and by which revisions it went depends on how the events were cut into batches.
 func sameAsReplay(t *testing.T, dir, whole string) {
 	t.Helper()
+	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "cases.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	sameIn(t, store, dir, whole)
+}
+
+// sameIn is sameAsReplay for cases that are kept elsewhere.
+func sameIn(t *testing.T, store cases.Store, dir, whole string) {
+	t.Helper()
 	out := t.TempDir()
 	if _, err := Replay(t.Context(), replayOptions(out, whole)); err != nil {
 		t.Fatal(err)
@@ -164,11 +175,6 @@ func sameAsReplay(t *testing.T, dir, whole string) {
 	var wantCases []vw.Case
 	lines(t, filepath.Join(out, "findings.ndjson"), &wantFindings)
 	lines(t, filepath.Join(out, "cases.ndjson"), &wantCases)
-	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "cases.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = store.Close() }()
 	page, err := store.List(t.Context(), cases.Filter{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
