@@ -193,10 +193,10 @@ func (m measured) report(b *testing.B) {
 }
 
 // pass runs a traffic as replay does, bytes → decoder → all detectors → scores, on the given number of
-// processors with a slot for each. The first warm chunks are not measured.
-func (t traffic) pass(b *testing.B, processors, warm int) (m measured, s *scorer) {
+// processors. The first warm chunks are not measured.
+func (t traffic) pass(b *testing.B, processors, slots, warm int) (m measured, s *scorer) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
-	s = newScorer(b, processors)
+	s = newScorer(b, slots)
 	s.score(t.registry)
 	pipe := stream.NewPipeline(&pieces{chunks: t.chunks}, s.decoder, processors, 4)
 	var before, after runtime.MemStats
@@ -249,13 +249,13 @@ func BenchmarkScore(b *testing.B) {
 	county.hot = .2 // one merchant has a fifth of it
 	hot := makeTraffic(county)
 	for _, run := range []struct {
-		name       string
-		processors int
-		t          traffic
-	}{{"processors=1", 1, t}, {"processors=2", 2, t}, {"processors=2,hot", 2, hot}} {
+		name              string
+		processors, slots int
+		t                 traffic
+	}{{"processors=1", 1, 1, t}, {"processors=2", 2, 2, t}, {"processors=2,slots=4", 2, 4, t}, {"processors=2,hot", 2, 2, hot}} {
 		b.Run(run.name, func(b *testing.B) {
 			for range b.N {
-				m, _ := run.t.pass(b, run.processors, len(run.t.chunks)/4)
+				m, _ := run.t.pass(b, run.processors, run.slots, len(run.t.chunks)/4)
 				m.report(b)
 			}
 		})
@@ -274,7 +274,7 @@ func BenchmarkKeys(b *testing.B) {
 			warm := len(t.chunks) * customers / t.n
 			b.ResetTimer()
 			for range b.N {
-				m, s := t.pass(b, 1, warm)
+				m, s := t.pass(b, 1, 1, warm)
 				m.report(b)
 				size := 0
 				for _, z := range s.engine.Size() {
