@@ -4,7 +4,7 @@ FUZZTIME ?= 10s
 SEEDS ?= 1,2,3,4,5
 RACE = ./detectors/... ./stream/... ./cases/... ./internal/app/... ./cmd/...
 
-.PHONY: build test race fuzz golden evaluate bench fmt lint vuln gate check
+.PHONY: build test race fuzz golden evaluate bench services integration fmt lint vuln gate check
 build:  ; CGO_ENABLED=0 go build -trimpath -o bin/voucherwatch ./cmd/voucherwatch
 test:   ; go test ./...
 race:   ; go test -race $(RACE)
@@ -12,6 +12,8 @@ fuzz:   ; @for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p 
 golden: ; go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
 evaluate: ; go test ./evaluate -run '^TestQuality$$' -update && mkdir -p bin && go run ./cmd/voucherwatch evaluate --seeds $(SEEDS) --json bin/evaluation.json --html bin/evaluation.html --markdown bin/evaluation.md
 bench:  ; go test -run - -bench . -benchmem ./...
+services: ; go run ./test/services/kafka
+integration: ; go run ./internal/citest -tags integration ./internal/kafkanode
 fmt:    ; gofmt -w .
 lint:   ; @test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/^/gofmt: /'; exit 1; }; go vet ./... && go tool staticcheck ./...
 vuln:   ; @out=$$(go tool govulncheck ./... 2>&1); code=$$?; echo "$$out"; case "$$out" in *"fetching vulnerabilities"*) echo "vuln: NOT CHECKED, the vulnerability database cannot be reached from here";; *) exit $$code;; esac
