@@ -13,7 +13,7 @@ golden: ; go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xar
 evaluate: ; go test ./evaluate -run '^TestQuality$$' -update && mkdir -p bin && go run ./cmd/voucherwatch evaluate --seeds $(SEEDS) --json bin/evaluation.json --html bin/evaluation.html --markdown bin/evaluation.md
 bench:  ; go test -run - -bench . -benchmem ./...
 services: ; go run ./test/services/kafka
-integration: ; go run ./internal/citest -tags integration ./internal/kafkanode
+integration: ; go run ./internal/citest -tags integration ./internal/kafkanode ./stream/kafka ./internal/app -run "Kafka|Broker|Kill"
 fmt:    ; gofmt -w .
 lint:   ; @test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/^/gofmt: /'; exit 1; }; go vet ./... && go tool staticcheck ./...
 vuln:   ; @out=$$(go tool govulncheck ./... 2>&1); code=$$?; echo "$$out"; case "$$out" in *"fetching vulnerabilities"*) echo "vuln: NOT CHECKED, the vulnerability database cannot be reached from here";; *) exit $$code;; esac

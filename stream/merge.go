@@ -16,6 +16,8 @@ type MergerOptions struct {
 	Names []string
 	// From is the offset of the first record wanted, by partition; for Offsets.
 	From []int64
+	// Last is what Last of an earlier merger said, to go on from there.
+	Last vw.Millis
 	// Wait is how long an event waits for partitions that have nothing, because an earlier one may be on
 	// its way there. Patience is the same for an event more than an hour ahead of those before it.
 	Wait, Patience time.Duration
@@ -54,7 +56,7 @@ const (
 
 // NewMerger makes a merger.
 func NewMerger(o MergerOptions) *Merger {
-	m := &Merger{o: o, wake: make(chan struct{}, 1)}
+	m := &Merger{o: o, wake: make(chan struct{}, 1), last: o.Last}
 	for i, name := range o.Names {
 		f := &Feed{name: name, in: make(chan *Stretch, 2), free: make(chan *Stretch, 4), wake: m.wake, key: noHead, next: o.From[i]}
 		f.behind.Store(true)
@@ -90,6 +92,9 @@ func (m *Merger) Offsets() []int64 {
 	}
 	return next
 }
+
+// Last is the time of the event taken last.
+func (m *Merger) Last() vw.Millis { return m.last }
 
 // Live tells whether all partitions were read to their ends and all was taken.
 func (m *Merger) Live() bool {
@@ -158,17 +163,6 @@ func (m *Merger) pick(most int) (wait time.Duration, final bool) {
 				open++
 			} else {
 				ended++
-			}
-		}
-	}
-	live := open == 0
-	for _, f := range m.feeds {
-		live = live && !f.behind.Load()
-	}
-	if live {
-		for _, f := range m.feeds {
-			if f.key != noHead && f.key > last+misdated && last != 0 && m.patience(f) >= m.o.Patience {
-				f.key = atOnce
 			}
 		}
 	}
@@ -250,15 +244,17 @@ func (m *Merger) head(f *Feed) {
 		return
 	}
 	f.key, f.since = s.batch.Events[k.event].At, s.arrived
-	earlier := 0
+	followers, earlier := 0, 0
 	for i := 1; i <= 3; i++ {
 		if s, k := f.find(f.picked + i); k != nil && k.event >= 0 {
+			followers++
 			if e := &s.batch.Events[k.event]; observation(e) && e.At < f.key-misdated {
 				earlier++
 			}
 		}
 	}
-	if earlier >= 2 {
+	// One is enough where no more have come for long.
+	if earlier >= 2 || earlier == 1 && followers == 1 && !f.behind.Load() && m.patience(f) >= m.o.Patience {
 		f.key = atOnce
 	}
 }

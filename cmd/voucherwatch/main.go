@@ -51,7 +51,7 @@ func main() {
 
 // commands are all of them, in the order of the help.
 func commands() []command {
-	return []command{demo(), replay(), serve(), simulateCommand(), evaluateCommand(), caseList(), caseShow(), campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(), logSalvage(), version()}
+	return []command{demo(), replay(), serve(), runCommand(), configCheck(), topicsCreate(), topicsCheck(), simulateCommand(), evaluateCommand(), caseList(), caseShow(), campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(), logSalvage(), version()}
 }
 
 // usageError is a wrong use of the command line.

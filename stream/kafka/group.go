@@ -73,8 +73,8 @@ func NewGroup(o GroupOptions) (*Group, error) {
 // refuses this member for good. It leaves the group, so that the next one need not wait for the session.
 func (g *Group) Run(ctx context.Context, work func(context.Context) error) error {
 	defer func() { _ = g.group.Close() }()
-	var result chan error
-	var stop context.CancelFunc
+	var result chan error // of work, while it runs
+	stop := func() {}
 	end := func() error {
 		if result == nil {
 			return nil
@@ -112,11 +112,9 @@ func (g *Group) Run(ctx context.Context, work func(context.Context) error) error
 		select {
 		case <-ctx.Done():
 			return end()
-		case err := <-result:
-			result = nil
-			if err != nil || ctx.Err() != nil {
-				return err
-			}
+		case err := <-result: // it is done, or failed
+			stop()
+			return err
 		case err := <-failed:
 			if why := g.o.Client.explain("kafka.Group", err); lasting(why) && !errors.Is(err, kafka.UnknownTopicOrPartition) {
 				return errors.Join(why, end())
@@ -140,10 +138,13 @@ func (g *Group) Run(ctx context.Context, work func(context.Context) error) error
 				g.holder.since.Store(int64(gen.ID))
 				g.held.Set(1)
 				result = make(chan error, 1)
-				var working context.Context
-				working, stop = context.WithCancel(ctx)
+				working, cancel := context.WithCancel(ctx)
+				stop = cancel
 				done := result
-				go func() { done <- work(working) }() // waited for by end
+				go func() { // waited for by end
+					defer cancel()
+					done <- work(working)
+				}()
 			}
 		}
 	}

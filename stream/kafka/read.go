@@ -123,7 +123,7 @@ func (r *Reader) session(ctx context.Context, p Partition, next *int64, f *strea
 			*next = at
 		}
 		if closed := b.Close(); err == nil {
-			err = closed
+			err = ended(closed)
 		}
 		if s.Len() > 0 {
 			if err := f.Put(ctx, s); err != nil {
@@ -173,7 +173,7 @@ func outside(p Partition, want, first, end int64) error {
 // batches. With long, one record of any length is taken.
 func (r *Reader) fill(b *kafka.Batch, p Partition, next *int64, s *stream.Stretch, long bool) error {
 	if err := b.Err(); err != nil {
-		return err
+		return ended(err)
 	}
 	for {
 		var n int
@@ -211,8 +211,9 @@ func (r *Reader) fill(b *kafka.Batch, p Partition, next *int64, s *stream.Stretc
 // roomBytes is what a record may have to be read in the fast way.
 const roomBytes = 64 << 10
 
+// ended is nil where a batch has come to its end: kafka-go says that an empty one has timed out.
 func ended(err error) error {
-	if err == io.EOF {
+	if err == io.EOF || errors.Is(err, kafka.RequestTimedOut) {
 		return nil
 	}
 	return err

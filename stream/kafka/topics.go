@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	vw "voucherwatch"
 )
 
 // Topic is a topic as it should be.
@@ -49,7 +51,7 @@ type Layout struct {
 	Prefix      string        // before every name
 	Partitions  int           // of claims, redemptions, refunds, prices, scores; the others have one
 	Replication int           // copies
-	Retention   time.Duration // of topics that are not compacted
+	Retention   time.Duration // of topics that are not compacted; 0: for ever
 }
 
 // Inputs are the topics that are read.
@@ -77,9 +79,6 @@ func (l Layout) fill(list []Topic) []Topic {
 	}
 	return list
 }
-
-// Forever is a retention without end.
-const Forever time.Duration = -1
 
 func (t *Topic) settings() []kafka.ConfigEntry {
 	policy, retention := "delete", "-1"
@@ -115,7 +114,23 @@ func (c *Client) CreateTopics(ctx context.Context, want []Topic) (made []string,
 			errs = append(errs, fmt.Errorf("%s: %w", want[i].Name, err))
 		}
 	}
-	return made, c.explain("kafka.CreateTopics", errors.Join(errs...))
+	if err := errors.Join(errs...); err != nil {
+		return made, c.explain("kafka.CreateTopics", err)
+	}
+	return made, c.appear(ctx, want)
+}
+
+// appear waits until all brokers' metadata shows the topics: they say that a topic is made before all know it.
+func (c *Client) appear(ctx context.Context, want []Topic) error {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	defer cancel()
+	for {
+		_, err := c.Partitions(ctx, want)
+		if err == nil || vw.CodeOf(err) != vw.NotFound || ctx.Err() != nil {
+			return err
+		}
+		sleep(ctx, 50*time.Millisecond)
+	}
 }
 
 // CheckTopics lists in words what differs from what is wanted; none: nothing does.
