@@ -29,8 +29,8 @@ type MergerOptions struct {
 // event comes where its partition has it, and partitions read at different speed are brought together.
 //
 // A partition of which more is known to be in the log holds the others back; one that was read to its
-// end does so for Wait. Where two of the three records behind an event lie more than an hour before it,
-// it is taken for misdated and does not hold them up. What is announced and not observed (registry rows, lists, caps)
+// end does so for Wait. Where the three records behind an event lie more than an hour before it, it is
+// taken for misdated and does not hold them up. What is announced and not observed (registry rows, lists, caps)
 // is taken at once.
 //
 // That depends on when records come, so each Cut says in which order it took them, and Again makes the
@@ -253,8 +253,8 @@ func (m *Merger) head(f *Feed) {
 			}
 		}
 	}
-	// One is enough where no more have come for long.
-	if earlier >= 2 || earlier == 1 && followers == 1 && !f.behind.Load() && m.patience(f) >= m.o.Patience {
+	// Fewer are enough where no more have come for long.
+	if earlier == 3 || earlier > 0 && earlier == followers && !f.behind.Load() && m.patience(f) >= m.o.Patience {
 		f.key = atOnce
 	}
 }

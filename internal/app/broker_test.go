@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -367,9 +369,11 @@ func (w writer) Write(p []byte) (int, error) {
 
 // runChild runs in a process of its own, to be killed.
 func runChild(file string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	c, err := LoadConfig(file)
 	if err == nil {
-		err = Run(context.Background(), RunOptions{Config: c, Now: time.Now, UntilEnd: os.Getenv("VOUCHERWATCH_TEST_END") != "", hasty: os.Getenv("VOUCHERWATCH_TEST_HASTY") != "", Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		err = Run(ctx, RunOptions{Config: c, Now: time.Now, hasty: os.Getenv("VOUCHERWATCH_TEST_HASTY") != "", Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

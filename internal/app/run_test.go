@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -12,11 +13,12 @@ import (
 // TestAWorldThroughKafkaEndsAsReplayDoes: scores one per redemption, findings and cases as sets.
 func TestAWorldThroughKafkaEndsAsReplayDoes(t *testing.T) {
 	needBroker(t)
-	want := replayed(t, campaignWorld(t))
+	events, _ := troubled(campaignWorld(t), rand.New(rand.NewPCG(0, 5)))
+	want := replayed(t, events)
 	for _, partitions := range []int{4, 12} {
 		t.Run(fmt.Sprint(partitions, " partitions"), func(t *testing.T) {
 			s := newSetting(t, partitions, "")
-			s.produce(campaignWorld(t))
+			s.produce(events)
 			if err := Run(context.Background(), RunOptions{Config: s.config, UntilEnd: true, Now: time.Now, Logger: testLogger(t)}); err != nil {
 				t.Fatal(err)
 			}
