@@ -122,7 +122,7 @@ func (s *setting) produce(events []byte) {
 		"price": {"prices", "merchant_id"}, "complaint": {"complaints", "merchant_id"}, "beneficiary": {"beneficiaries", "customer_id"},
 		"credit_list": {"credit_lists", "uscc"}, "verdict": {"verdicts", "merchant_id"},
 	}
-	w := &kafkago.Writer{Addr: kafkago.TCP(broker.Plain), Balancer: &kafkago.Hash{}, RequiredAcks: kafkago.RequireAll, BatchTimeout: 5 * time.Millisecond, BatchSize: 2000}
+	w := &kafkago.Writer{Addr: kafkago.TCP(broker.Plain), Transport: &kafkago.Transport{}, Balancer: &kafkago.Hash{}, RequiredAcks: kafkago.RequireAll, BatchTimeout: 5 * time.Millisecond, BatchSize: 2000}
 	defer func() { _ = w.Close() }()
 	var list []kafkago.Message
 	flush := func() {

@@ -114,9 +114,8 @@ func (r *Reader) session(ctx context.Context, p Partition, next *int64, f *strea
 	for ctx.Err() == nil {
 		_ = conn.SetDeadline(c.o.Now().Add(poll + c.o.Timeout))
 		b := conn.ReadBatchWith(kafka.ReadBatchConfig{MinBytes: 1, MaxBytes: r.o.Bytes, MaxWait: poll})
-		s := f.Get()
-		err := r.fill(b, p, next, s, long)
 		high := b.HighWaterMark()
+		s, err := r.fill(ctx, b, p, next, f, long)
 		// What lies behind the last record of a batch and was compacted away is passed over, too.
 		if at := b.Offset(); err == nil && at > *next {
 			r.gap(p, *next, at)
@@ -125,6 +124,7 @@ func (r *Reader) session(ctx context.Context, p Partition, next *int64, f *strea
 		if closed := b.Close(); err == nil {
 			err = ended(closed)
 		}
+		r.lag.WithLabelValues(p.Topic, partitionLabel(p.ID)).Set(float64(max(0, high-*next)))
 		if s.Len() > 0 {
 			if err := f.Put(ctx, s); err != nil {
 				return err
@@ -150,7 +150,6 @@ func (r *Reader) session(ctx context.Context, p Partition, next *int64, f *strea
 		if _, err := conn.Seek(*next, kafka.SeekAbsolute|kafka.SeekDontCheck); err != nil {
 			return c.explain("kafka.Read", fmt.Errorf("%v: %w", p, err))
 		}
-		r.lag.WithLabelValues(p.Topic, partitionLabel(p.ID)).Set(float64(max(0, high-*next)))
 		f.Behind(*next < high)
 	}
 	return nil
@@ -169,11 +168,12 @@ func outside(p Partition, want, first, end int64) error {
 	return nil
 }
 
-// fill takes what a batch has. Records before the one that is wanted are passed over: a broker sends whole
-// batches. With long, one record of any length is taken.
-func (r *Reader) fill(b *kafka.Batch, p Partition, next *int64, s *stream.Stretch, long bool) error {
+// fill takes what a batch has; what is not put yet is in the stretch that it returns. Records before the one
+// that is wanted are passed over: a broker sends whole batches. With long, one record of any length is taken.
+func (r *Reader) fill(ctx context.Context, b *kafka.Batch, p Partition, next *int64, f *stream.Feed, long bool) (*stream.Stretch, error) {
+	s := f.Get()
 	if err := b.Err(); err != nil {
-		return ended(err)
+		return s, ended(err)
 	}
 	for {
 		var n int
@@ -181,18 +181,18 @@ func (r *Reader) fill(b *kafka.Batch, p Partition, next *int64, s *stream.Stretc
 		if long {
 			m, err := b.ReadMessage()
 			if err != nil {
-				return ended(err)
+				return s, ended(err)
 			}
 			if offset, n = m.Offset, len(m.Value); offset == *next && n > maxRecord {
 				s.Reject(offset, stream.NewDeadLetter(p.String(), offset, stream.TooLong, fmt.Sprintf("the record has %d bytes, more than %d: send shorter ones", n, maxRecord), m.Value))
 				*next = offset + 1
-				return nil
+				return s, nil
 			}
 			copy(s.Room(n)[:n], m.Value)
 		} else {
 			var err error
 			if n, err = b.Read(s.Room(roomBytes)); err != nil {
-				return ended(err)
+				return s, ended(err)
 			}
 			offset = b.Offset() - 1
 		}
@@ -203,7 +203,15 @@ func (r *Reader) fill(b *kafka.Batch, p Partition, next *int64, s *stream.Stretc
 		s.Decode(r.o.Decoder, offset, n)
 		*next = offset + 1
 		if long {
-			return nil
+			return s, nil
+		}
+		// What was compressed may be many times as long.
+		if s.Bytes() > r.o.Bytes {
+			r.lag.WithLabelValues(p.Topic, partitionLabel(p.ID)).Set(float64(max(0, b.HighWaterMark()-*next)))
+			if err := f.Put(ctx, s); err != nil {
+				return s, err
+			}
+			s = f.Get()
 		}
 	}
 }
