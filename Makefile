@@ -4,7 +4,7 @@ FUZZTIME ?= 10s
 SEEDS ?= 1,2,3,4,5
 RACE = ./detectors/... ./stream/... ./cases/... ./internal/app/... ./cmd/...
 
-.PHONY: build test race fuzz golden evaluate bench services integration fmt lint vuln gate check
+.PHONY: build test race fuzz golden evaluate bench bench-kafka services integration fmt lint vuln gate check
 build:  ; CGO_ENABLED=0 go build -trimpath -o bin/voucherwatch ./cmd/voucherwatch
 test:   ; go test ./...
 race:   ; go test -race $(RACE)
@@ -12,6 +12,7 @@ fuzz:   ; @for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p 
 golden: ; go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
 evaluate: ; go test ./evaluate -run '^TestQuality$$' -update && mkdir -p bin && go run ./cmd/voucherwatch evaluate --seeds $(SEEDS) --json bin/evaluation.json --html bin/evaluation.html --markdown bin/evaluation.md
 bench:  ; go test -run - -bench . -benchmem ./...
+bench-kafka: ; go test -tags integration ./internal/app -run - -bench '^BenchmarkKafka$$' -benchtime 1x
 services: ; go run ./test/services/kafka
 integration: ; go run ./internal/citest -tags integration ./internal/kafkanode ./stream/kafka ./internal/app -run "Kafka|Broker|Kill"
 fmt:    ; gofmt -w .

@@ -29,7 +29,7 @@ type MergerOptions struct {
 // event comes where its partition has it, and partitions read at different speed are brought together.
 //
 // A partition of which more is known to be in the log holds the others back; one that was read to its
-// end does so for Wait. Where the three records behind an event lie more than an hour before it, it is
+// end does so for Wait, and not for what happened more than a minute ago. Where the three records behind an event lie more than an hour before it, it is
 // taken for misdated and does not hold them up. What is announced and not observed (registry rows, lists, caps)
 // is taken at once.
 //
@@ -50,6 +50,9 @@ const (
 	atOnce vw.Millis = math.MinInt64
 	// misdated is how far apart events of one partition are at most, but for late ones.
 	misdated = vw.Hour
+	// underway is how long events are on their way: one that happened longer ago waits for no partition
+	// that was read to its end.
+	underway = vw.Minute
 	// look is how many events behind a cut the clock is shown.
 	look = 16
 )
@@ -154,6 +157,7 @@ func (m *Merger) wait(ctx context.Context, d time.Duration) time.Duration {
 func (m *Merger) pick(most int) (wait time.Duration, final bool) {
 	m.picks = m.picks[:0]
 	last := m.last
+	settled := vw.Millis(m.o.Now().UnixMilli()) - underway
 	open, ended := 0, 0 // partitions without a head
 	for _, f := range m.feeds {
 		f.picked = 0
@@ -181,7 +185,7 @@ func (m *Merger) pick(most int) (wait time.Duration, final bool) {
 			return time.Hour, true
 		}
 		f := m.feeds[first]
-		if need := m.o.Wait; ended > 0 && key != atOnce {
+		if need := m.o.Wait; ended > 0 && key > settled {
 			if last != 0 && key > last+misdated {
 				need = m.o.Patience
 			}
