@@ -14,7 +14,7 @@ evaluate: ; go test ./evaluate -run '^TestQuality$$' -update && mkdir -p bin && 
 bench:  ; go test -run - -bench . -benchmem ./...
 bench-kafka: ; go test -tags integration ./internal/app -run - -bench '^BenchmarkKafka$$' -benchtime 1x
 services: ; go run ./test/services/kafka
-integration: ; go run ./internal/citest -p 1 -timeout 20m -tags integration -run "Kafka|Broker|Kill|Source|Security|Holds|Differ|TooLong" ./internal/kafkanode ./stream/kafka ./internal/app
+integration: ; go run ./internal/citest -p 1 -timeout 20m -tags integration ./internal/kafkanode ./stream/kafka ./internal/app
 fmt:    ; gofmt -w .
 lint:   ; @test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/^/gofmt: /'; exit 1; }; go vet ./... && go tool staticcheck ./...
 vuln:   ; @out=$$(go tool govulncheck ./... 2>&1); code=$$?; echo "$$out"; case "$$out" in *"fetching vulnerabilities"*) echo "vuln: NOT CHECKED, the vulnerability database cannot be reached from here";; *) exit $$code;; esac

@@ -228,7 +228,14 @@ func TestARecordThatWasCompactedAwayIsLeftOut(t *testing.T) {
 		if err := m.Again(t.Context(), []Step{{0, 3}, {0, 5}}, nil, &c); err != nil || ids(&c) != "f" {
 			t.Errorf("cut %q, %v", ids(&c), err)
 		}
-		if err := m.Again(t.Context(), []Step{{0, 9}}, nil, &c); err == nil || !strings.Contains(err.Error(), "A: the log ends") {
+		put(t, m.Feed(0), d, 8, "i 09:01", "j 09:02")
+		if err := m.Again(t.Context(), nil, []Step{{0, 7}, {0, 8}}, &c); err != nil || len(c.Ahead) != 1 || c.Ahead[0].Line != 8 {
+			t.Errorf("ahead %v, %v", c.Ahead, err)
+		}
+		if err := m.Again(t.Context(), []Step{{0, 8}, {0, 9}}, nil, &c); err != nil || ids(&c) != "i j" {
+			t.Errorf("cut %q, %v", ids(&c), err)
+		}
+		if err := m.Again(t.Context(), []Step{{0, 12}}, nil, &c); err == nil || !strings.Contains(err.Error(), "A: the log ends") {
 			t.Errorf("a log that lost its end: %v", err)
 		}
 	})

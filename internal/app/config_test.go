@@ -2,15 +2,18 @@ package app
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/zeebo/xxh3"
 
 	"voucherwatch/cases"
 	"voucherwatch/stream"
@@ -126,6 +129,29 @@ func TestTheOrderSurvivesATornEnd(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzJournal: bytes that are no journal are no steps of partitions that do not exist, and no panic.
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(append(make([]byte, 12), 1, 0, 2, 0))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		for _, framed := range []bool{false, true} {
+			data := payload
+			if framed {
+				data = binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))
+				data = append(binary.LittleEndian.AppendUint64(data, xxh3.Hash(payload)), payload...)
+			}
+			_, _ = readJournal(bytes.NewReader(data), 3, func(order, follow []stream.Step) error {
+				for _, s := range slices.Concat(order, follow) {
+					if s.Feed < 0 || s.Feed > 2 {
+						t.Errorf("step of partition %d", s.Feed)
+					}
+				}
+				return nil
+			})
+		}
+	})
 }
 
 // TestTheStateIsTakenFromTheNewestWholeSnapshot damages the newest one: the one before it is used, with the
