@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,8 @@ type Group struct {
 	o      GroupOptions
 	holder holder
 	group  *kafka.ConsumerGroup
+	// cut ends the group's connections: a member that is waiting to join cannot be told to stop.
+	cut context.CancelFunc
 
 	mu         sync.Mutex
 	generation *kafka.Generation // nil between two
@@ -56,23 +59,64 @@ func NewGroup(o GroupOptions) (*Group, error) {
 	for _, t := range o.Topics {
 		names = append(names, t.Name)
 	}
+	life, cut := context.WithCancel(context.Background())
+	g.cut = cut
+	dialer := *o.Client.dialer
+	dialer.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if err := life.Err(); err != nil {
+			return nil, err
+		}
+		conn, err := o.Client.dialer.DialFunc(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return mortal{conn, context.AfterFunc(life, func() { _ = conn.Close() })}, nil
+	}
 	var err error
 	g.group, err = kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: o.ID, Brokers: o.Client.o.Brokers, Dialer: o.Client.dialer, Topics: names, GroupBalancers: []kafka.GroupBalancer{&g.holder},
+		ID: o.ID, Brokers: o.Client.o.Brokers, Dialer: &dialer, Topics: names, GroupBalancers: []kafka.GroupBalancer{&g.holder},
 		HeartbeatInterval: o.Session / 5, SessionTimeout: o.Session, RebalanceTimeout: o.Session, JoinGroupBackoff: 500 * time.Millisecond,
 		StartOffset: kafka.FirstOffset, Timeout: o.Client.o.Timeout,
 	})
 	if err != nil {
+		cut()
 		return nil, o.Client.explain("kafka.NewGroup", err)
 	}
 	return g, nil
+}
+
+// mortal is a connection that ends with the group.
+type mortal struct {
+	net.Conn
+	forget func() bool
+}
+
+func (m mortal) Close() error {
+	m.forget()
+	return m.Conn.Close()
+}
+
+// leaveWithin is how long it may take to leave the group in good order.
+const leaveWithin = 2 * time.Second
+
+// leave ends the membership. Who is just joining is cut off, and missed after the session.
+func (g *Group) leave() {
+	left, done := context.WithTimeout(context.Background(), leaveWithin)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = g.group.Close()
+		done()
+	})
+	<-left.Done()
+	g.cut()
+	wg.Wait()
 }
 
 // Run calls work while this member holds the partitions, with a context that ends when it no longer does,
 // and waits for it. It returns when ctx ends (nil), when work fails (its error), or when the broker
 // refuses this member for good. It leaves the group, so that the next one need not wait for the session.
 func (g *Group) Run(ctx context.Context, work func(context.Context) error) error {
-	defer func() { _ = g.group.Close() }()
+	defer g.leave()
 	var result chan error // of work, while it runs
 	stop := func() {}
 	end := func() error {
