@@ -198,6 +198,36 @@ func (b *Batch) LinesOf(e *Event) []Line {
 	return b.Lines[e.LineFirst : e.LineFirst+uint32(e.LineCount)]
 }
 
+// Append copies an event of another batch to the end of this one, read from the source with that index.
+// piece is where in from.Data all texts of the event lie.
+func (b *Batch) Append(from *Batch, e *Event, piece Text, source int32) {
+	move := uint32(len(b.Data)) - piece.Off // may wrap around, and back
+	b.Data = append(b.Data, from.Bytes(piece)...)
+	first := len(b.Lines)
+	b.Lines = append(b.Lines, from.LinesOf(e)...)
+	for i := range b.Lines[first:] {
+		l := &b.Lines[first+i]
+		l.SKU.Text.move(move)
+		l.Name.move(move)
+	}
+	b.Events = append(b.Events, *e)
+	e = &b.Events[len(b.Events)-1]
+	e.Source, e.LineFirst = source, uint32(first)
+	for _, r := range [...]*Ref{&e.ID, &e.Merchant, &e.Customer, &e.Voucher, &e.Device, &e.Card, &e.Terminal, &e.Cashier, &e.Order, &e.IP, &e.SKU, &e.Target} {
+		r.Text.move(move)
+	}
+	for _, t := range [...]*Text{&e.AtText, &e.MCC, &e.District, &e.Name, &e.Raw} {
+		t.move(move)
+	}
+}
+
+// move leaves an empty text where it is.
+func (t *Text) move(by uint32) {
+	if t.Len > 0 {
+		t.Off += by
+	}
+}
+
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	clear(b.Events) // drops the Details

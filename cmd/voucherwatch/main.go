@@ -52,7 +52,7 @@ func main() {
 // commands are all of them, in the order of the help.
 func commands() []command {
 	return slices.Concat([]command{
-		demo(), replay(), serve(), simulateCommand(), evaluateCommand(),
+		demo(), replay(), serve(), runCommand(), configCheck(), topicsCreate(), topicsCheck(), simulateCommand(), evaluateCommand(),
 		caseList(), caseShow(), caseOpen(), caseDo(), caseAttach(), caseVerbs(), caseRound(), casePrecision(), auditVerify(), auditExport(),
 	}, userCommands(), indexCommands(), []command{
 		campaignList(), campaignShow(), campaignCheck(), rulesShow(), rulesCheck(), detectorList(),

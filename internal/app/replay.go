@@ -151,6 +151,8 @@ type run struct {
 	slots    int
 	// scored, if set, sees the batch's scores.
 	scored func(b *vw.Batch, out *detectors.Outcome) error
+	// told, if set, sees the findings that were given out and the cases that changed.
+	told func(findings []vw.Finding, changed []vw.Case) error
 }
 
 func newRun(c *vw.Campaign, p *rules.Policy, slots int, store cases.Store, now func() time.Time) (*run, error) {
@@ -254,6 +256,11 @@ func (r *run) deliver(ctx context.Context) error {
 		}
 		if r.alerts != nil {
 			if err := cases.RaiseAll(ctx, r.alerts, r.campaign.ID, r.outcome.Findings, changed); err != nil {
+				return err
+			}
+		}
+		if r.told != nil {
+			if err := r.told(r.outcome.Findings, changed); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 var clockHomes = map[string]string{
 	"cmd":           "main hands time.Now to the rest",
 	"internal/app":  "the services that run by the wall clock live there",
+	"stream/kafka":  "deadlines of connections",
 	"stream/ingest": "read deadlines of connections, and the default clock of the sync histogram",
 }
 
@@ -71,8 +72,8 @@ func isName(e ast.Expr, name string) bool {
 // a piece of an event: who adds one thinks of what its values can be.
 var logged = []string{
 	"address", "alert", "attempt", "backlog_bytes", "batches", "bytes", "campaign", "case", "channel", "code", "count", "dead_letters", "directory",
-	"duration", "end", "err", "events", "file", "findings", "method", "offset", "path", "policy_version", "position", "reason",
-	"redemptions", "rate", "segment", "slots", "status", "version", "wait",
+	"duration", "end", "err", "events", "file", "findings", "generation", "method", "offset", "partition", "path", "policy_version", "position", "reason",
+	"redemptions", "rate", "segment", "slots", "status", "topic", "version", "wait",
 }
 
 var (
