@@ -240,19 +240,32 @@ func (c *Client) Partitions(ctx context.Context, topics []Topic) ([]Partition, e
 	return all, nil
 }
 
-// Bounds are the offsets of the first record that a partition has and of the next one that it will get.
+// Bounds are the offsets of the first record that a partition has and of the next one that it will get. A
+// partition that was just made, or whose broker has just gone, has a leader within moments: that is waited for.
 func (c *Client) Bounds(ctx context.Context, p Partition) (first, end int64, err error) {
-	conn, err := c.leader(ctx, p.Topic, p.ID)
-	if err != nil {
-		return 0, 0, c.explain("kafka.Bounds", fmt.Errorf("%v: %w", p, err))
+	until := c.o.Now().Add(c.o.Timeout)
+	for {
+		first, end, err = c.bounds(ctx, p)
+		moving := errors.Is(err, kafka.NotLeaderForPartition) || errors.Is(err, kafka.LeaderNotAvailable)
+		if !moving || ctx.Err() != nil || c.o.Now().After(until) {
+			break
+		}
+		sleep(ctx, 100*time.Millisecond)
 	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(c.o.Now().Add(c.o.Timeout))
-	first, end, err = conn.ReadOffsets()
 	if err != nil {
 		return 0, 0, c.explain("kafka.Bounds", fmt.Errorf("%v: %w", p, err))
 	}
 	return first, end, nil
+}
+
+func (c *Client) bounds(ctx context.Context, p Partition) (first, end int64, err error) {
+	conn, err := c.leader(ctx, p.Topic, p.ID)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(c.o.Now().Add(c.o.Timeout))
+	return conn.ReadOffsets()
 }
 
 // Committed are the offsets that a group has committed, by partition; -1 where it has not.
