@@ -10,6 +10,7 @@ import (
 
 	vw "voucherwatch"
 	"voucherwatch/cases"
+	"voucherwatch/internal/sqlitefile"
 )
 
 // backfill makes the rows of cases that a program before them wrote.
@@ -39,9 +40,9 @@ func (s *Store) Document(ctx context.Context, id string) (d cases.Document, err 
 	case errors.Is(err, sql.ErrNoRows):
 		return d, cases.Unknown(op, "case")
 	case err != nil:
-		return d, explain(op, err)
+		return d, sqlitefile.Explain(op, err)
 	}
-	return d, explain(op, errors.Join(decode(document, &d.Case), decode(work, &d.Work)))
+	return d, sqlitefile.Explain(op, errors.Join(decode(document, &d.Case), decode(work, &d.Work)))
 }
 
 func (s *Store) PutDocument(ctx context.Context, d *cases.Document) error {
@@ -60,13 +61,13 @@ func (s *Store) PutDocument(ctx context.Context, d *cases.Document) error {
 func (s *Store) change(ctx context.Context, op string, do func(*sql.Tx) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return explain(op, err)
+		return sqlitefile.Explain(op, err)
 	}
 	defer tx.Rollback() // after Commit it does nothing
 	if err := do(tx); err != nil {
-		return explain(op, err)
+		return sqlitefile.Explain(op, err)
 	}
-	return explain(op, tx.Commit())
+	return sqlitefile.Explain(op, tx.Commit())
 }
 
 func stale(op string) error {
@@ -114,15 +115,15 @@ func (s *Store) Alerts(ctx context.Context, ids ...string) (out []cases.Alert, e
 		case errors.Is(err, sql.ErrNoRows):
 			continue
 		case err != nil:
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 		if err := decode(document, &a); err != nil {
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 		out = append(out, a)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, explain(op, err)
+		return nil, sqlitefile.Explain(op, err)
 	}
 	return out, nil
 }
@@ -173,11 +174,11 @@ func (s *Store) Search(ctx context.Context, q cases.Query) (cases.Result, error)
 	// One read transaction: the counts are of the moment of the page.
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return out, explain(op, err)
+		return out, sqlitefile.Explain(op, err)
 	}
 	defer tx.Rollback()
 	if err := tx.QueryRowContext(ctx, "SELECT count(*)"+from, args...).Scan(&out.Total); err != nil {
-		return out, explain(op, err)
+		return out, sqlitefile.Explain(op, err)
 	}
 	for _, name := range q.Count {
 		query := "SELECT " + columns[name] + ", count(*)" + from + " GROUP BY 1"
@@ -185,7 +186,7 @@ func (s *Store) Search(ctx context.Context, q cases.Query) (cases.Result, error)
 			query = "SELECT t.typology, count(*) FROM typologies t WHERE t.case_id IN (SELECT id" + from + ") GROUP BY 1"
 		}
 		if out.Counts[name], err = count(tx.QueryContext(ctx, query, args...)); err != nil {
-			return out, explain(op, err)
+			return out, sqlitefile.Explain(op, err)
 		}
 	}
 	if q.Limit > 0 {
@@ -205,7 +206,7 @@ func (s *Store) Search(ctx context.Context, q cases.Query) (cases.Result, error)
 		rows, err := tx.QueryContext(ctx, "SELECT kind, document"+page+order+" LIMIT ?", append(args, q.Limit+1)...)
 		found, err := readRows(rows, err)
 		if err != nil {
-			return out, explain(op, err)
+			return out, sqlitefile.Explain(op, err)
 		}
 		out.Rows, out.Next = q.Cut(found)
 	}
@@ -289,17 +290,17 @@ func (s *Store) Lines(ctx context.Context, from int64, n int) (out []string, err
 	const op = "sqlite.Lines"
 	rows, err := s.read.QueryContext(ctx, `SELECT line FROM audit WHERE seq >= ? ORDER BY seq LIMIT ?`, from, max(n, 0))
 	if err != nil {
-		return nil, explain(op, err)
+		return nil, sqlitefile.Explain(op, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var line string
 		if err := rows.Scan(&line); err != nil {
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 		out = append(out, line)
 	}
-	return out, explain(op, rows.Err())
+	return out, sqlitefile.Explain(op, rows.Err())
 }
 
 func (s *Store) Record(ctx context.Context, kind, id string) (cases.Record, error) {
@@ -310,7 +311,7 @@ func (s *Store) Record(ctx context.Context, kind, id string) (cases.Record, erro
 	case errors.Is(err, sql.ErrNoRows):
 		return r, cases.Unknown(op, "record")
 	case err != nil:
-		return r, explain(op, err)
+		return r, sqlitefile.Explain(op, err)
 	}
 	r.Body = []byte(body)
 	return r, nil
@@ -341,17 +342,17 @@ func (s *Store) Records(ctx context.Context, kind string) (out []cases.Record, e
 	const op = "sqlite.Records"
 	rows, err := s.read.QueryContext(ctx, `SELECT id, revision, body FROM records WHERE kind = ? ORDER BY id`, kind)
 	if err != nil {
-		return nil, explain(op, err)
+		return nil, sqlitefile.Explain(op, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		r := cases.Record{Kind: kind}
 		var body string
 		if err := rows.Scan(&r.ID, &r.Revision, &body); err != nil {
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 		r.Body = []byte(body)
 		out = append(out, r)
 	}
-	return out, explain(op, rows.Err())
+	return out, sqlitefile.Explain(op, rows.Err())
 }

@@ -9,6 +9,7 @@ import (
 
 	vw "voucherwatch"
 	"voucherwatch/cases"
+	"voucherwatch/internal/sqlitefile"
 )
 
 // Put is one transaction: all of it is written, or nothing.
@@ -35,25 +36,25 @@ func (s *Store) Put(ctx context.Context, w cases.Write) error {
 	}
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return explain(op, err)
+		return sqlitefile.Explain(op, err)
 	}
 	defer tx.Rollback() // after Commit it does nothing
 	put, file := tx.StmtContext(ctx, s.putFinding), tx.StmtContext(ctx, s.fileFinding)
 	for i := range w.Findings {
 		f := &w.Findings[i]
 		if _, err := put.ExecContext(ctx, f.FindingID, f.Revision, findings[i]); err != nil {
-			return explain(op, err)
+			return sqlitefile.Explain(op, err)
 		}
 		if _, err := file.ExecContext(ctx, w.Docket, f.FindingID); err != nil {
-			return explain(op, err)
+			return sqlitefile.Explain(op, err)
 		}
 	}
 	if w.Case != nil {
 		if err := s.putCase(ctx, tx, w.Case, string(document), nil); err != nil {
-			return explain(op, err)
+			return sqlitefile.Explain(op, err)
 		}
 	}
-	return explain(op, tx.Commit())
+	return sqlitefile.Explain(op, tx.Commit())
 }
 
 // putCase writes a case and what lists find it by. Work is what people did, as JSON; nil leaves it as it is.

@@ -11,6 +11,7 @@ import (
 
 	vw "voucherwatch"
 	"voucherwatch/cases"
+	"voucherwatch/internal/sqlitefile"
 )
 
 func (s *Store) Case(ctx context.Context, id string) (c vw.Case, err error) {
@@ -20,9 +21,9 @@ func (s *Store) Case(ctx context.Context, id string) (c vw.Case, err error) {
 	case errors.Is(err, sql.ErrNoRows):
 		return c, cases.Unknown(op, "case")
 	case err != nil:
-		return c, explain(op, err)
+		return c, sqlitefile.Explain(op, err)
 	}
-	return c, explain(op, decode(document, &c))
+	return c, sqlitefile.Explain(op, decode(document, &c))
 }
 
 func (s *Store) Findings(ctx context.Context, ids ...string) ([]vw.Finding, error) {
@@ -34,10 +35,10 @@ func (s *Store) Findings(ctx context.Context, ids ...string) ([]vw.Finding, erro
 		case errors.Is(err, sql.ErrNoRows):
 			return nil, cases.Unknown(op, "finding")
 		case err != nil:
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 		if err := decode(document, &out[i]); err != nil {
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 	}
 	return out, nil
@@ -52,18 +53,18 @@ func (s *Store) Dockets(ctx context.Context, findingID string) ([]string, error)
 	const op = "sqlite.Dockets"
 	rows, err := s.getDockets.QueryContext(ctx, findingID)
 	if err != nil {
-		return nil, explain(op, err)
+		return nil, sqlitefile.Explain(op, err)
 	}
 	defer rows.Close()
 	var out []string
 	for rows.Next() {
 		var docket string
 		if err := rows.Scan(&docket); err != nil {
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 		out = append(out, docket)
 	}
-	return out, explain(op, rows.Err())
+	return out, sqlitefile.Explain(op, rows.Err())
 }
 
 func (s *Store) List(ctx context.Context, f cases.Filter) (cases.Page, error) {
@@ -101,7 +102,7 @@ func (s *Store) List(ctx context.Context, f cases.Filter) (cases.Page, error) {
 // collect decodes the documents of a query and closes it.
 func collect[T any](op string, rows *sql.Rows, err error) ([]T, error) {
 	if err != nil {
-		return nil, explain(op, err)
+		return nil, sqlitefile.Explain(op, err)
 	}
 	defer rows.Close()
 	var out []T
@@ -109,14 +110,14 @@ func collect[T any](op string, rows *sql.Rows, err error) ([]T, error) {
 		var document sql.RawBytes
 		var v T
 		if err := rows.Scan(&document); err != nil {
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 		if err := decode(document, &v); err != nil {
-			return nil, explain(op, err)
+			return nil, sqlitefile.Explain(op, err)
 		}
 		out = append(out, v)
 	}
-	return out, explain(op, rows.Err())
+	return out, sqlitefile.Explain(op, rows.Err())
 }
 
 func decode(document []byte, v any) error {

@@ -27,6 +27,8 @@ type Options struct {
 	Path string
 	// Mark tells our file from another part's or program's (PRAGMA application_id).
 	Mark int
+	// MaxBytes limits the file, 0: the disk does. A full file refuses writes and keeps what it has.
+	MaxBytes int64
 	// Migrations lead from an empty file to the schema of today, one version each; released ones are
 	// never edited.
 	Migrations []string
@@ -74,6 +76,7 @@ func (f *File) open(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	// Every connection gets these; the order matters, a lock may be waited for from the first one on.
 	base := []string{"busy_timeout(5000)", "foreign_keys(1)", "synchronous(FULL)"}
 	if f.Write, err = sql.Open("sqlite", dsn(path, "immediate", base...)); err != nil {
 		return err
@@ -85,6 +88,15 @@ func (f *File) open(ctx context.Context, o Options) error {
 	// Only now: the mode stays in the file, and another program's file is left as it is.
 	if _, err := f.Write.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
 		return err
+	}
+	if o.MaxBytes > 0 {
+		var page int64
+		if err := f.Write.QueryRowContext(ctx, "PRAGMA page_size").Scan(&page); err != nil {
+			return err
+		}
+		if _, err := f.Write.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", max(1, o.MaxBytes/page))); err != nil {
+			return err
+		}
 	}
 	if f.Read, err = sql.Open("sqlite", dsn(path, "deferred", append(base, "query_only(1)")...)); err != nil {
 		return err
@@ -125,8 +137,12 @@ func step(ctx context.Context, tx *sql.Tx, o Options) (done bool, err error) {
 	}
 	switch {
 	case mark != o.Mark && (mark != 0 || version != 0 || tables != 0):
+		owner := "something else"
+		if mark == 0 { // all of our parts mark theirs
+			owner = "another program"
+		}
 		return false, &vw.Error{Op: "sqlitefile.Open", Code: vw.Invalid, Hint: "name another file; nothing was changed in this one",
-			Err: errors.New("the database belongs to something else")}
+			Err: errors.New("the database belongs to " + owner)}
 	case version > len(o.Migrations):
 		return false, &vw.Error{Op: "sqlitefile.Open", Code: vw.Invalid,
 			Hint: "use the newer program that wrote it, or a backup from before the upgrade; nothing was changed",
@@ -186,7 +202,7 @@ func Explain(op string, err error) error {
 	case lib.SQLITE_READONLY, lib.SQLITE_PERM, lib.SQLITE_CANTOPEN:
 		out.Code, out.Hint = vw.Invalid, "give this user the right to write the file, PATH-wal, PATH-shm and their directory"
 	case lib.SQLITE_FULL:
-		out.Code, out.Hint = vw.Unavailable, "the disk is full; make room, nothing that was acknowledged is lost"
+		out.Code, out.Hint = vw.Unavailable, "the disk, or the limit set for the file, is full; make room, nothing that was acknowledged is lost"
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
 		out.Code, out.Hint = vw.Unavailable, "another process is writing to the file"
 	case lib.SQLITE_INTERRUPT:
@@ -194,7 +210,7 @@ func Explain(op string, err error) error {
 	case lib.SQLITE_IOERR:
 		out.Code, out.Hint = vw.Unavailable, "the disk failed a read or write; check it"
 	case lib.SQLITE_CORRUPT:
-		out.Hint = "the file is damaged; restore a backup"
+		out.Hint = "the file is damaged; restore a backup and replay the events since"
 	}
 	return out
 }
