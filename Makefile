@@ -14,9 +14,9 @@ golden: ; go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xar
 evaluate: ; go test ./evaluate -run '^TestQuality$$' -update && mkdir -p bin && go run ./cmd/voucherwatch evaluate --seeds $(SEEDS) --json bin/evaluation.json --html bin/evaluation.html --markdown bin/evaluation.md
 bench:  ; go test -run - -bench . -benchmem ./...
 bench-kafka: ; go test -tags integration ./internal/app -run - -bench '^BenchmarkKafka$$' -benchtime 1x
-services: ; go run ./test/services
-services-kafka: ; go run ./test/services/kafka
-integration: ; CI=true go run ./internal/citest -p 1 -tags integration -timeout 30m ./cases/elastic ./internal/kafkanode ./stream/kafka ./internal/app
+services: ; go run ./cmd/services elasticsearch
+services-kafka: ; go run ./cmd/services kafka
+integration: ; CI=true go run ./internal/citest -p 1 -tags integration -timeout 30m ./cases/elastic ./test/kafkanode ./stream/kafka ./internal/app
 bench-cases: ; go run ./cmd/benchcases --alerts $$((1000000 / $(SCALE))) --cases $$((100000 / $(SCALE)))
 fmt:    ; gofmt -w .
 lint:   ; @test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/^/gofmt: /'; exit 1; }; go vet ./... && go tool staticcheck ./...

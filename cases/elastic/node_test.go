@@ -14,7 +14,8 @@ import (
 	"voucherwatch/cases"
 	"voucherwatch/cases/casetest"
 	"voucherwatch/cases/elastic"
-	"voucherwatch/internal/esnode"
+	"voucherwatch/internal/javanode"
+	"voucherwatch/test/esnode"
 )
 
 // node is the node of these tests: that of VOUCHERWATCH_ES_URL, or one of their own. It is nil, and why says why,
@@ -29,8 +30,8 @@ func TestMain(m *testing.M) {
 	ctx := context.Background()
 	home, err := os.MkdirTemp("", "voucherwatch-elastic-")
 	if err == nil {
-		if why = esnode.Prepare(ctx, esnode.Dir()); why == nil {
-			node, why = esnode.Start(ctx, esnode.Dir(), home, 0)
+		if why = esnode.Prepare(ctx, javanode.Dir()); why == nil {
+			node, why = esnode.Start(ctx, javanode.Dir(), home, 0)
 		}
 	}
 	if node != nil {

@@ -27,7 +27,8 @@ import (
 	"voucherwatch/cases"
 	"voucherwatch/cases/elastic"
 	"voucherwatch/cases/sqlite"
-	"voucherwatch/internal/esnode"
+	"voucherwatch/internal/javanode"
+	"voucherwatch/test/esnode"
 
 	vw "voucherwatch"
 )
@@ -60,10 +61,10 @@ func bench(ctx context.Context, s size, url string) error {
 	}
 	defer os.RemoveAll(dir)
 	if url == "" {
-		if err := esnode.Prepare(ctx, esnode.Dir()); err != nil {
+		if err := esnode.Prepare(ctx, javanode.Dir()); err != nil {
 			return err
 		}
-		node, err := esnode.Start(ctx, esnode.Dir(), filepath.Join(dir, "node"), 0)
+		node, err := esnode.Start(ctx, javanode.Dir(), filepath.Join(dir, "node"), 0)
 		if err != nil {
 			return err
 		}

@@ -19,9 +19,10 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 
 	"voucherwatch/campaign"
-	"voucherwatch/internal/kafkanode"
+	"voucherwatch/internal/javanode"
 	"voucherwatch/simulate"
 	"voucherwatch/stream/kafka"
+	"voucherwatch/test/kafkanode"
 
 	vw "voucherwatch"
 )
@@ -41,8 +42,8 @@ func withBroker(m *testing.M) int {
 	ctx := context.Background()
 	home, err := os.MkdirTemp("", "voucherwatch-kafka-")
 	if err == nil {
-		if why = kafkanode.Prepare(ctx, kafkanode.Dir()); why == nil {
-			broker, why = kafkanode.Start(ctx, kafkanode.Dir(), home, 0)
+		if why = kafkanode.Prepare(ctx, javanode.Dir()); why == nil {
+			broker, why = kafkanode.Start(ctx, javanode.Dir(), home, 0)
 		}
 	}
 	code := m.Run()

@@ -11,16 +11,17 @@ import (
 	"time"
 
 	"voucherwatch/cases"
-	"voucherwatch/internal/esnode"
+	"voucherwatch/internal/javanode"
+	"voucherwatch/test/esnode"
 )
 
 // TestThePipelineWaitsForItsArchive serves with its cases in Elasticsearch, kills the node while events come in, and starts it
 // again: events are taken in all the while, and in the end the cases are those of a replay.
 func TestThePipelineWaitsForItsArchive(t *testing.T) {
-	if err := esnode.Prepare(t.Context(), esnode.Dir()); err != nil {
+	if err := esnode.Prepare(t.Context(), javanode.Dir()); err != nil {
 		t.Skipf("no Elasticsearch node: %v", err)
 	}
-	node, err := esnode.Start(t.Context(), esnode.Dir(), filepath.Join(t.TempDir(), "node"), 0)
+	node, err := esnode.Start(t.Context(), javanode.Dir(), filepath.Join(t.TempDir(), "node"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	kafkago "github.com/segmentio/kafka-go"
 
-	"voucherwatch/internal/kafkanode"
+	"voucherwatch/internal/javanode"
 	"voucherwatch/stream"
+	"voucherwatch/test/kafkanode"
 
 	vw "voucherwatch"
 )
@@ -34,8 +35,8 @@ func TestMain(m *testing.M) {
 	ctx := context.Background()
 	home, err := os.MkdirTemp("", "voucherwatch-kafka-")
 	if err == nil {
-		if why = kafkanode.Prepare(ctx, kafkanode.Dir()); why == nil {
-			broker, why = kafkanode.Start(ctx, kafkanode.Dir(), home, 0)
+		if why = kafkanode.Prepare(ctx, javanode.Dir()); why == nil {
+			broker, why = kafkanode.Start(ctx, javanode.Dir(), home, 0)
 		}
 	}
 	code := m.Run()

@@ -6,7 +6,6 @@
 package kafkanode
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -19,8 +18,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
+
+	"voucherwatch/internal/javanode"
 )
 
 //go:embed pom.xml
@@ -31,53 +30,18 @@ const release = "kafka-4.1.0"
 // ErrMissing: Java or Maven is not there.
 var ErrMissing = errors.New("needs Java 17 (java) and Maven (mvn) on the path; on Debian: apt install openjdk-17-jdk-headless maven")
 
-// Dir is where downloads are kept by default: 130 MB, shared by all checkouts.
-func Dir() string {
-	if dir := os.Getenv("VOUCHERWATCH_SERVICES"); dir != "" {
-		return dir
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	return filepath.Join(cache, "voucherwatch-services")
-}
-
-// Prepare downloads what a broker needs into dir, once. Several may prepare at the same time.
+// Prepare downloads what a broker needs into dir, 130 MB, once. Several may prepare at the same time.
 func Prepare(ctx context.Context, dir string) error {
-	target := filepath.Join(dir, release)
 	if _, err := exec.LookPath("java"); err != nil {
 		return fmt.Errorf("%w: %v", ErrMissing, err)
 	}
-	if _, err := os.Stat(target); err == nil {
+	if javanode.Installed(dir, release) {
 		return nil
 	}
 	if _, err := exec.LookPath("mvn"); err != nil {
 		return fmt.Errorf("%w: %v", ErrMissing, err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	work, err := os.MkdirTemp(dir, "preparing-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	if err := os.WriteFile(filepath.Join(work, "pom.xml"), pom, 0o644); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(work, "lib"))
-	cmd.Dir = work
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mvn: %w\n%s", err, out)
-	}
-	if err := os.Rename(work, target); err != nil {
-		if _, there := os.Stat(target); there == nil {
-			return nil // somebody else was faster
-		}
-		return err
-	}
-	return nil
+	return javanode.Install(ctx, dir, release, pom, func(string) error { return nil })
 }
 
 // The accounts of a node: Alice may do everything, Bob nothing. On the plain listener everybody may do
@@ -98,8 +62,7 @@ type Node struct {
 	CA, ClientCert, ClientKey string
 
 	dir, home string
-	cmd       *exec.Cmd
-	done      chan struct{}
+	*javanode.Process
 }
 
 // Start makes a broker with its data in home, which must be empty, and returns when it answers. Prepare
@@ -190,79 +153,9 @@ func (n *Node) format(ctx context.Context) error {
 func (n *Node) classes() string { return filepath.Join(n.dir, "lib", "*") }
 
 // Again starts a broker that was stopped or killed, on the same data and ports.
-func (n *Node) Again(ctx context.Context) error {
-	n.cmd = exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
+func (n *Node) Again(ctx context.Context) (err error) {
+	n.Process, err = javanode.Launch(ctx, func(line string) bool { return strings.Contains(line, "Kafka Server started") },
+		"-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
 		"-cp", n.classes(), "kafka.Kafka", n.file("server.properties"))
-	out, err := n.cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	var tail logTail
-	n.cmd.Stdout = &tail
-	if err := n.cmd.Start(); err != nil {
-		return err
-	}
-	ready, done := make(chan bool, 1), make(chan struct{})
-	n.done = done
-	cmd := n.cmd
-	go func() { // ends with the broker
-		defer close(done)
-		lines := bufio.NewScanner(out)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			if strings.Contains(lines.Text(), "Kafka Server started") {
-				ready <- true
-			}
-			_, _ = tail.Write(append(lines.Bytes(), '\n'))
-		}
-		_ = cmd.Wait()
-	}()
-	select {
-	case <-ready:
-		return nil
-	case <-done:
-		return fmt.Errorf("the broker ended before it answered:\n%s", tail.String())
-	case <-ctx.Done():
-		return errors.Join(ctx.Err(), n.Kill())
-	}
-}
-
-// Kill ends the broker at once, as a power cut would.
-func (n *Node) Kill() error { return n.end(syscall.SIGKILL) }
-
-// Stop ends the broker in good order.
-func (n *Node) Stop() error { return n.end(syscall.SIGTERM) }
-
-func (n *Node) end(how os.Signal) error {
-	err := n.cmd.Process.Signal(how)
-	<-n.done
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
 	return err
-}
-
-// Wait returns when the broker has ended.
-func (n *Node) Wait() { <-n.done }
-
-// logTail keeps the last of what a broker says.
-type logTail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (t *logTail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, p...)
-	if len(t.b) > 1<<16 {
-		t.b = t.b[len(t.b)-1<<16:]
-	}
-	return len(p), nil
-}
-
-func (t *logTail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.b)
 }

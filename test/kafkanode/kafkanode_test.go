@@ -10,16 +10,17 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"voucherwatch/internal/kafkanode"
+	"voucherwatch/internal/javanode"
+	"voucherwatch/test/kafkanode"
 )
 
 // TestABrokerKeepsItsTopicsOverAKill is the recipe by itself: it downloads, starts, is killed and comes again.
 func TestABrokerKeepsItsTopicsOverAKill(t *testing.T) {
 	ctx := context.Background()
-	if err := kafkanode.Prepare(ctx, kafkanode.Dir()); err != nil {
+	if err := kafkanode.Prepare(ctx, javanode.Dir()); err != nil {
 		t.Skipf("no broker: %v", err)
 	}
-	n, err := kafkanode.Start(ctx, kafkanode.Dir(), filepath.Join(t.TempDir(), "node"), 0)
+	n, err := kafkanode.Start(ctx, javanode.Dir(), filepath.Join(t.TempDir(), "node"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
