@@ -205,19 +205,11 @@ func caseRound() command {
 	return command{"case round", "--cases FILE", "look at all clocks and send what waits, as serve does every minute", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		var w where
 		w.flags(f)
-		return func(ctx context.Context, args []string, s streams) error {
-			if err := none(args); err != nil {
-				return err
-			}
-			d, err := w.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = d.Close() }()
+		return w.alone(func(ctx context.Context, d *app.Desk, s streams) error {
 			n, err := d.Round(ctx, true)
 			fmt.Fprintf(s.out, "%d 件有变化 (%d cases changed)\n", n, n)
 			return err
-		}
+		})
 	}}
 }
 
@@ -225,22 +217,14 @@ func casePrecision() command {
 	return command{"case precision", "--cases FILE", "say how often each typology and each rule was right, by what people decided", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		var w where
 		w.flags(f)
-		return func(ctx context.Context, args []string, s streams) error {
-			if err := none(args); err != nil {
-				return err
-			}
-			d, err := w.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = d.Close() }()
+		return w.alone(func(ctx context.Context, d *app.Desk, s streams) error {
 			judged, err := d.Judged(ctx)
 			if err != nil {
 				return err
 			}
 			typologies, rules := cases.Precision(judged)
 			return cases.WritePrecision(s.out, typologies, rules)
-		}
+		})
 	}}
 }
 
@@ -288,21 +272,13 @@ func auditExport() command {
 	return command{"audit export", "--cases FILE", "write the audit log to standard output, one line each", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		var w where
 		f.StringVar(&w.cases, "cases", "", "`FILE` of the cases, or the URL of Elasticsearch")
-		return func(ctx context.Context, args []string, s streams) error {
-			if err := none(args); err != nil {
-				return err
-			}
-			d, err := w.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = d.Close() }()
+		return w.alone(func(ctx context.Context, d *app.Desk, s streams) error {
 			texts, err := allLines(ctx, d)
 			for _, text := range texts {
 				fmt.Fprintln(s.out, text)
 			}
 			return err
-		}
+		})
 	}}
 }
 
@@ -376,6 +352,21 @@ func userAdd() command {
 	}}
 }
 
+// alone is a command that takes no argument and works on the desk.
+func (w *where) alone(do func(context.Context, *app.Desk, streams) error) func(context.Context, []string, streams) error {
+	return func(ctx context.Context, args []string, s streams) error {
+		if err := none(args); err != nil {
+			return err
+		}
+		d, err := w.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = d.Close() }()
+		return do(ctx, d, s)
+	}
+}
+
 // administer signs an administrator in and does something; the first account of all is made by nobody.
 func (w *where) administer(ctx context.Context, do func(*app.Desk, cases.Actor) error) error {
 	d, err := w.open(ctx)
@@ -400,15 +391,7 @@ func userList() command {
 	return command{"user list", "--cases FILE", "list the accounts and their roles", func(f *flag.FlagSet) func(context.Context, []string, streams) error {
 		var w where
 		w.flags(f)
-		return func(ctx context.Context, args []string, s streams) error {
-			if err := none(args); err != nil {
-				return err
-			}
-			d, err := w.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = d.Close() }()
+		return w.alone(func(ctx context.Context, d *app.Desk, s streams) error {
 			all, err := d.People.List(ctx)
 			for _, u := range all {
 				state := ""
@@ -421,7 +404,7 @@ func userList() command {
 				fmt.Fprintf(s.out, "%-16s %v%s\n", u.ID, u.Roles, state)
 			}
 			return err
-		}
+		})
 	}}
 }
 
