@@ -237,7 +237,7 @@ func TestMerchantsRingsAndPricesCountedByHand(t *testing.T) {
 	s.fraud("ring", "ring", "pair_ring", "P01", "m0 m1", "c0 c1", "20 10:00", "r0:100 r1:100 r6:100")
 	s.fraud("cash", "cash", "cashout", "T06", "m4", "c4", "20 10:00", "r4:100")
 	s.fraud("price", "price", "price", "T19", "m5", "c5", "17 08:00", "r5:100")
-	s.find("P01", "ring x", "21 10:00", 700, "r0 r2", "m0", "m2")
+	s.find("P01", "ring x", "21 10:00", 700, "r0 r2 r4", "m0", "m2", "m4")
 	s.find("T06", "merchant m4", "20 12:00", 700, "", "m4")
 	s.find("T06", "merchant m3", "20 12:00", 800, "r3", "m3")
 	s.find("T19", "merchant m5", "17 09:00", 900, "", "m5")
@@ -259,7 +259,7 @@ func TestMerchantsRingsAndPricesCountedByHand(t *testing.T) {
 		t.Errorf("average precision of merchants (-want +got):\n%s", diff)
 	}
 	half := Band{ratio(1, 2), ratio(1, 2)}
-	if diff := cmp.Diff([]Ring{{"ring", 1, half, half, F1{.5, .5}}}, r.Rings); diff != "" {
+	if diff := cmp.Diff([]Ring{{"ring", 1, half, half, F1{.5, .5}, 1}}, r.Rings); diff != "" {
 		t.Errorf("rings (-want +got):\n%s", diff)
 	}
 	// The price was found, by its merchant, before its first redemption.

@@ -441,13 +441,16 @@ func (w *World) redemptionBoards() (out []Board) {
 	return out
 }
 
-// Ring is how well rings were found: merchants and members, by findings about rings at review.
+// Ring is how well rings were found: merchants and members, by findings about rings at review. Merchants and people of other
+// fraud are neither right nor wrong, as everywhere; OtherFraud counts those merchants.
 type Ring struct {
 	Typology  string `json:"typology"`
 	Cases     int    `json:"cases"`
 	Merchants Band   `json:"merchants"`
 	Members   Band   `json:"members"`
 	F1        F1     `json:"f1"`
+
+	OtherFraud int `json:"other_fraud"`
 }
 
 // F1 are harmonic means of precision and recall.
@@ -460,9 +463,16 @@ func (w *World) rings() []Ring {
 	r := Ring{}
 	names := map[string]bool{}
 	merchants, members := map[uint64]bool{}, map[uint64]bool{}
+	otherShops, otherPeople := map[uint64]bool{}, map[uint64]bool{}
 	for i := range w.labels.cases {
 		c := &w.labels.cases[i]
 		if c.family != "pair_ring" || len(c.merchants) < 2 {
+			for _, m := range c.merchants {
+				otherShops[m] = true
+			}
+			for _, u := range c.customers {
+				otherPeople[u] = true
+			}
 			continue
 		}
 		r.Cases++
@@ -474,20 +484,28 @@ func (w *World) rings() []Ring {
 			members[u] = true
 		}
 	}
-	shops, people := map[uint64]bool{}, map[uint64]bool{}
+	shops, people, others := map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}
 	for i := range w.findings {
 		x := &w.findings[i]
 		if x.kind != "ring" || x.score < w.o.Review {
 			continue
 		}
 		for _, m := range x.merchants {
-			shops[vw.HashString(w.merchants[m].id)] = true
+			id := vw.HashString(w.merchants[m].id)
+			if otherShops[id] && !merchants[id] {
+				others[id] = true
+				continue
+			}
+			shops[id] = true
 		}
 		for _, i := range x.rows {
-			people[w.customer[w.rows[i].customer]] = true
+			if u := w.customer[w.rows[i].customer]; !otherPeople[u] || members[u] {
+				people[u] = true
+			}
 		}
 	}
-	if r.Cases == 0 && len(shops) == 0 {
+	r.OtherFraud = len(others)
+	if r.Cases == 0 && len(shops)+len(others) == 0 {
 		return nil
 	}
 	for i, t := range slices.Sorted(maps.Keys(names)) {

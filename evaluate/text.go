@@ -114,9 +114,9 @@ func (p *page) report(r *Report) {
 		}
 	}
 	if len(r.Rings) > 0 {
-		p.head("团伙 rings", "案件 cases", "商户 merchants P", "R", "F1", "成员 members P", "R", "F1")
+		p.head("团伙 rings", "案件 cases", "商户 merchants P", "R", "F1", "其他欺诈 of other fraud", "成员 members P", "R", "F1")
 		for _, x := range r.Rings {
-			p.row(x.Typology, fmt.Sprint(x.Cases), x.Merchants.Precision.String(), x.Merchants.Recall.String(), fmt.Sprintf("%.2f", x.F1.Merchants), x.Members.Precision.String(), x.Members.Recall.String(), fmt.Sprintf("%.2f", x.F1.Members))
+			p.row(x.Typology, fmt.Sprint(x.Cases), x.Merchants.Precision.String(), x.Merchants.Recall.String(), fmt.Sprintf("%.2f", x.F1.Merchants), fmt.Sprint(x.OtherFraud), x.Members.Precision.String(), x.Members.Recall.String(), fmt.Sprintf("%.2f", x.F1.Members))
 		}
 	}
 	if len(r.Typologies) > 0 {
